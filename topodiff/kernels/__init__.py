@@ -1,0 +1,35 @@
+"""Arrays in, arrays out: reductions and products over segments and incidences.
+
+Every operation has one name, one gradient and interchangeable implementations: ``reference`` (plain
+PyTorch), ``cpu`` (compiled) and, where it is installed, ``torch_scatter``. Choose with ``with
+kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``.
+"""
+
+from topodiff.kernels import backend, reference
+from topodiff.kernels.activations import ACTIVATIONS
+from topodiff.kernels.backend import active, available, use, why_unavailable
+from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
+from topodiff.kernels.segments import (
+    scatter_reduce,
+    segment_reduce,
+    segment_softmax,
+    sort_by_key,
+)
+
+backend.register("reference", reference.load)
+backend.start_from_environment()
+
+__all__ = [
+    "ACTIVATIONS",
+    "active",
+    "available",
+    "coface_message",
+    "gather_reduce",
+    "incidence_matmul",
+    "scatter_reduce",
+    "segment_reduce",
+    "segment_softmax",
+    "sort_by_key",
+    "use",
+    "why_unavailable",
+]

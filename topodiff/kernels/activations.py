@@ -1,0 +1,36 @@
+"""Activations that kernels can fuse, with first derivatives; plain PyTorch, differentiable."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ACTIVATIONS = ("identity", "relu", "elu", "silu", "tanh")
+
+
+def activate(z: Tensor, name: str) -> Tensor:
+    """``act(z)`` for one of :data:`ACTIVATIONS`."""
+    if name == "identity":
+        return z
+    if name == "relu":
+        return z.relu()
+    if name == "elu":
+        return functional.elu(z)
+    if name == "silu":
+        return functional.silu(z)
+    return z.tanh()
+
+
+def derivative(z: Tensor, name: str) -> Tensor:
+    """``act'(z)``; zero at the kink of relu, as PyTorch."""
+    if name == "identity":
+        return torch.ones_like(z)
+    if name == "relu":
+        return (z > 0).to(z.dtype)
+    if name == "elu":
+        return torch.where(z > 0, 1.0, z.clamp(max=0).exp())
+    if name == "silu":
+        s = z.sigmoid()
+        return s * (1 + z * (1 - s))
+    return 1 - z.tanh() ** 2

@@ -1,0 +1,70 @@
+"""Argument checks of the public functions. They read shapes and dtypes only, never values.
+
+Values of ``ptr`` and ``index`` are checked by the implementations on the CPU while they read them.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, float32, int32, int64
+
+REDUCTIONS = ("sum", "mean", "max", "min")
+_INDEX_DTYPES = (int64, int32)
+
+
+def check_values(name: str, x: Tensor) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
+    if x.dim() == 0:
+        raise ValueError(f"{name} must have a leading dimension of rows, got a scalar tensor")
+    if x.dtype is not float32 and not x.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {x.dtype}: convert it with .float()")
+
+
+def check_index(name: str, index: Tensor, length: int | None = None) -> None:
+    """``index`` must be an integer vector (of ``length`` entries)."""
+    if not isinstance(index, Tensor):
+        raise TypeError(f"{name} must be a tensor of integers, got {type(index).__name__}")
+    if index.dtype not in _INDEX_DTYPES:
+        raise TypeError(f"{name} must be int64 or int32, got {index.dtype}")
+    if index.dim() != 1:
+        raise ValueError(f"{name} must be a vector, got shape {tuple(index.shape)}")
+    if length is not None and index.shape[0] != length:
+        raise ValueError(f"{name} must have {length} entries, got {index.shape[0]}")
+
+
+def check_ptr(name: str, ptr: Tensor) -> None:
+    check_index(name, ptr)
+    if ptr.shape[0] == 0:
+        raise ValueError(f"{name} must have one entry more than there are segments, got 0 entries")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+
+
+def check_count(name: str, value: int) -> None:
+    if value < 0:
+        raise ValueError(f"{name} must not be negative, got {value}")
+
+
+def check_same_dtype(**tensors: Tensor | None) -> None:
+    """Index arrays of one structure share a dtype."""
+    dtypes = {name: t.dtype for name, t in tensors.items() if t is not None}
+    if len(set(dtypes.values())) > 1:
+        raise TypeError(f"expected one dtype, got {dtypes}: convert with .to(dtype)")
+
+
+def check_weight(name: str, weight: Tensor | None, nnz: int, x: Tensor) -> None:
+    """One number per entry: integer, or of the dtype of ``x``."""
+    if weight is None:
+        return
+    if weight.shape != (nnz,):
+        raise ValueError(f"{name} must have shape ({nnz},), got {tuple(weight.shape)}")
+    if weight.dtype not in (x.dtype, *_INDEX_DTYPES):
+        raise TypeError(f"{name} must be integer or {x.dtype} as x, got {weight.dtype}")
+
+
+def check_rows(name: str, x: Tensor, rows: int) -> None:
+    if x.shape[0] != rows:
+        raise ValueError(f"{name} must have {rows} rows, got {x.shape[0]}")
