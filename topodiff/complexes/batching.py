@@ -1,0 +1,180 @@
+"""Disjoint unions: many complexes as one, and parts of a union.
+
+A data set is a batched complex, and a training batch is a selection from it, so collating costs
+one gather per array instead of one Python call per complex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from topodiff.complexes.incidence import segment_positions
+
+if TYPE_CHECKING:
+    from topodiff.complexes.complex import CellComplex
+
+
+def batch(complexes: Sequence[CellComplex]) -> CellComplex:
+    """Disjoint union of complexes (themselves single or batched), in the given order.
+
+    The rank of the union is the largest rank among them. Data must be present on all complexes
+    that have cells of that rank, or on none.
+
+    Raises:
+        ValueError: for an empty list, or where data, widths or dtypes differ between complexes.
+    """
+    from topodiff.complexes.complex import CellComplex
+
+    complexes = list(complexes)
+    if not complexes:
+        raise ValueError("batch() needs at least one complex, got an empty list")
+    for k in complexes:
+        if not isinstance(k, CellComplex):
+            raise TypeError(f"batch() takes CellComplex objects, got {type(k).__name__}")
+    top = max(k.rank for k in complexes)
+    device = complexes[0].device
+    counts = [[k.num_cells(r) for k in complexes] for r in range(top + 1)]
+    starts = [_running(c) for c in counts]
+    boundaries = []
+    for r in range(1, top + 1):
+        index, sign = [], []
+        for k, face_start, cell_start in zip(complexes, starts[r - 1], starts[r], strict=False):
+            if k.rank >= r:
+                shift = torch.tensor([[face_start], [cell_start]], device=device)
+                index.append(k.boundary_index(r) + shift)
+                sign.append(k.boundary_sign(r))
+        boundaries.append((torch.cat(index, 1), torch.cat(sign)))
+    return CellComplex(
+        [sum(c) for c in counts],
+        boundaries,
+        ptr=[_join_ptr(complexes, r, starts[r]) for r in range(top + 1)],
+        ranks=torch.cat([k.ranks for k in complexes]),
+        x=_join_data(complexes, "x", top),
+        weights=_join_data(complexes, "weights", top),
+        labels=_join_data(complexes, "labels", top),
+        positions=_join([k.positions for k in complexes], "positions"),
+        y=_join([k.y for k in complexes], "y"),
+    )
+
+
+def _running(counts: list[int]) -> list[int]:
+    total = [0]
+    for n in counts:
+        total.append(total[-1] + n)
+    return total
+
+
+def _join_ptr(complexes: Sequence[CellComplex], rank: int, starts: list[int]) -> Tensor:
+    parts = [torch.zeros(1, dtype=torch.long, device=complexes[0].device)]
+    for k, (start, end) in zip(complexes, pairwise(starts), strict=True):
+        if k.rank >= rank:
+            parts.append(k.ptr[rank][1:] + start)
+        else:
+            parts.append(parts[0].new_full((k.num_complexes,), end))
+    return torch.cat(parts)
+
+
+def _join_data(complexes: Sequence[CellComplex], field: str, top: int) -> dict[int, Tensor]:
+    joined = {}
+    for r in range(top + 1):
+        column = [getattr(k, field).get(r) for k in complexes if k.num_cells(r)]
+        if not any(t is not None for t in column):
+            # only empty ranks may carry it: keep the width and dtype they declare
+            column = [t for k in complexes if (t := getattr(k, field).get(r)) is not None]
+        if column:
+            joined[r] = _join(column, f"{field}[{r}]")
+    return {r: t for r, t in joined.items() if t is not None}
+
+
+def _join(column: Sequence[Tensor | None], name: str) -> Tensor | None:
+    present = [t for t in column if t is not None]
+    if not present:
+        return None
+    if len(present) < len(column):
+        raise ValueError(
+            f"{name} is given on {len(present)} of {len(column)} complexes: give it on all or none"
+        )
+    kinds = {(tuple(t.shape[1:]), t.dtype) for t in present}
+    if len(kinds) > 1:
+        raise ValueError(f"{name} differs in width or dtype between the complexes: {kinds}")
+    return torch.cat(present)
+
+
+def select(union: CellComplex, indices: Sequence[int] | Tensor) -> CellComplex:
+    """Disjoint union of some complexes of ``union``, in the given order, repetition allowed.
+
+    Linear in the cells selected; no loop over complexes.
+
+    Raises:
+        IndexError: for an index outside of -B..B-1.
+    """
+    from topodiff.complexes.complex import CellComplex
+
+    which = _check_indices(union, indices)
+    ptr, ranks = union.ptr, union.ranks[which]
+    first = [p[which] for p in ptr]
+    count = [p[which + 1] - start for p, start in zip(ptr, first, strict=True)]
+    new_ptr = [_to_ptr(c) for c in count]
+    place = [segment_positions(s, c) for s, c in zip(first, count, strict=True)]
+    boundaries = []
+    for r in range(1, union.rank + 1):
+        inc = union.incidence(r)
+        entry = inc.cell_ptr[first[r]]
+        length = inc.cell_ptr[ptr[r][which + 1]] - entry
+        keep = segment_positions(entry, length)
+        shift = torch.stack([new_ptr[r - 1][:-1] - first[r - 1], new_ptr[r][:-1] - first[r]])
+        index = inc.index[:, keep] + shift.repeat_interleave(length, 1)
+        boundaries.append((index, inc.sign[keep]))
+    return CellComplex(
+        [p.numel() for p in place],
+        boundaries,
+        ptr=new_ptr,
+        ranks=ranks,
+        x={r: t[place[r]] for r, t in union.x.items()},
+        weights={r: t[place[r]] for r, t in union.weights.items()},
+        labels={r: t[place[r]] for r, t in union.labels.items()},
+        positions=None if union.positions is None else union.positions[place[0]],
+        y=None if union.y is None else union.y[which],
+    )
+
+
+def _check_indices(union: CellComplex, indices: Sequence[int] | Tensor) -> Tensor:
+    which = torch.as_tensor(indices, dtype=torch.long, device=union.ptr[0].device).reshape(-1)
+    size = union.num_complexes
+    if which.numel() and not bool(((which >= -size) & (which < size)).all()):
+        bad = which[(which < -size) | (which >= size)][0].item()
+        raise IndexError(f"complex {bad} asked for in a union of {size}")
+    return torch.where(which < 0, which + size, which)
+
+
+def _to_ptr(count: Tensor) -> Tensor:
+    ptr = count.new_zeros(count.numel() + 1)
+    torch.cumsum(count, 0, out=ptr[1:])
+    return ptr
+
+
+def single(union: CellComplex, index: int) -> CellComplex:
+    """Complex number ``index`` of the union as a complex of its own, with its own rank."""
+    from topodiff.complexes.complex import CellComplex
+
+    part = select(union, [index])
+    rank = int(part.ranks[0])
+    return CellComplex(
+        part.shape[: rank + 1],
+        [(part.boundary_index(r), part.boundary_sign(r)) for r in range(1, rank + 1)],
+        x={r: t for r, t in part.x.items() if r <= rank},
+        weights={r: t for r, t in part.weights.items() if r <= rank},
+        labels={r: t for r, t in part.labels.items() if r <= rank},
+        positions=part.positions,
+        y=part.y,
+    )
+
+
+def unbatch(union: CellComplex) -> list[CellComplex]:
+    """The complexes of a union, one by one; undoes :func:`batch`."""
+    return [single(union, i) for i in range(union.num_complexes)]

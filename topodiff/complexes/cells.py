@@ -1,0 +1,115 @@
+"""Vertex tuples of cells, and their lexicographic order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from topodiff.complexes.incidence import Incidence, count_to_ptr, segment_positions
+
+if TYPE_CHECKING:
+    from topodiff.complexes.complex import CellComplex
+
+
+class Ragged(NamedTuple):
+    """Rows of different lengths: row i is ``index[ptr[i]:ptr[i + 1]]``."""
+
+    ptr: Tensor
+    index: Tensor
+
+
+def cell_vertices(complex: CellComplex, rank: int) -> Ragged:
+    """The vertex tuples of all cells of ``rank``; see :meth:`CellComplex.cells`."""
+    if not 0 <= rank <= complex.rank:
+        raise ValueError(f"the complex has ranks 0 to {complex.rank}, asked for {rank}")
+    if rank == 0:
+        n = complex.shape[0]
+        return Ragged(torch.arange(n + 1), torch.arange(n))
+    if rank == 1:
+        return Ragged(2 * torch.arange(complex.shape[1] + 1), complex.boundary_index(1)[0])
+    if rank == 2:
+        return boundary_walk(complex.edge_index, complex.incidence(2))
+    return vertex_sets(cell_vertices(complex, rank - 1), complex.incidence(rank), complex.shape[0])
+
+
+def boundary_walk(edges: Tensor, incidence: Incidence) -> Ragged:
+    """Vertices of 2-cells in the order in which their signed boundary runs through them.
+
+    The walk starts on the first edge of the cell. Every step is taken for all cells at once.
+
+    Raises:
+        ValueError: where the boundary of a 2-cell is not one simple closed cycle.
+    """
+    forward = incidence.sign > 0
+    tail, head = edges[:, incidence.face]
+    source, target = torch.where(forward, tail, head), torch.where(forward, head, tail)
+    num_vertices = int(edges.max()) + 1 if edges.numel() else 0
+    leaving, order = torch.sort(incidence.cell * num_vertices + source)
+    arriving = incidence.cell * num_vertices + target
+    place = torch.searchsorted(leaving, arriving).clamp(max=max(leaving.numel() - 1, 0))
+    _name_cells("has a boundary that is not closed", incidence.cell[leaving[place] != arriving])
+    _name_cells("visits a vertex twice", incidence.cell[order[1:]][leaving.diff() == 0])
+    following = order[place]
+    ptr = incidence.cell_ptr
+    _name_cells("has no edges", (ptr.diff() == 0).nonzero())
+    out = torch.empty_like(source)
+    current, at, end = ptr[:-1], ptr[:-1], ptr[1:]
+    step = 0
+    while current.numel():
+        out[at + step] = source[current]
+        step += 1
+        current = following[current]
+        more = at + step < end
+        closed = current == at
+        _name_cells(
+            "has a boundary of several cycles", incidence.cell[at[closed != ~more]]
+        )
+        current, at, end = current[more], at[more], end[more]
+    return Ragged(ptr, out)
+
+
+def _name_cells(fault: str, cells: Tensor) -> None:
+    if cells.numel():
+        raise ValueError(f"2-cell {int(cells.flatten()[0])} {fault}")
+
+
+def vertex_sets(faces: Ragged, incidence: Incidence, num_vertices: int) -> Ragged:
+    """Sorted vertices of every cell, from those of its faces."""
+    first = faces.ptr[incidence.face]
+    count = faces.ptr[incidence.face + 1] - first
+    vertex = faces.index[segment_positions(first, count)]
+    key = torch.unique(incidence.cell.repeat_interleave(count) * num_vertices + vertex)
+    cell = key // max(num_vertices, 1)
+    return Ragged(count_to_ptr(cell, incidence.num_cells), key - cell * num_vertices)
+
+
+def lexicographic_order(rows: Ragged) -> Tensor:
+    """Stable order of rows by length and then entry by entry."""
+    length = rows.ptr.diff()
+    order = torch.arange(length.numel())
+    width = int(length.max()) if length.numel() else 0
+    for column in reversed(range(width)):
+        # least significant column first; rows that are too short compare equal here
+        place = (rows.ptr[:-1] + column).clamp(max=max(rows.index.numel() - 1, 0))
+        key = torch.where(length > column, rows.index[place], -1)
+        order = order[torch.argsort(key[order], stable=True)]
+    return order[torch.argsort(length[order], stable=True)]
+
+
+def as_tuples(rows: Ragged) -> list[tuple[int, ...]]:
+    """Rows as a list of tuples of Python integers."""
+    flat, ptr = rows.index.tolist(), rows.ptr.tolist()
+    return [tuple(flat[a:b]) for a, b in zip(ptr, ptr[1:], strict=False)]
+
+
+def as_ragged(rows: object) -> Ragged:
+    """A list of vertex sequences, or a pair (ptr, index), as :class:`Ragged`."""
+    if isinstance(rows, tuple) and len(rows) == 2 and all(hasattr(t, "dtype") for t in rows):
+        ptr, index = (torch.as_tensor(t, dtype=torch.long) for t in rows)
+        return Ragged(ptr, index)
+    listed = [list(row) for row in rows]  # type: ignore[attr-defined]
+    length = torch.tensor([len(row) for row in listed], dtype=torch.long)
+    ptr = torch.cat([length.new_zeros(1), length.cumsum(0)])
+    return Ragged(ptr, torch.tensor([v for row in listed for v in row], dtype=torch.long))
