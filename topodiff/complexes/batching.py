@@ -57,7 +57,7 @@ def batch(complexes: Sequence[CellComplex]) -> CellComplex:
         x=_join_data(complexes, "x", top),
         weights=_join_data(complexes, "weights", top),
         labels=_join_data(complexes, "labels", top),
-        positions=_join([k.positions for k in complexes], "positions"),
+        positions=_join_cells(complexes, 0, [k.positions for k in complexes], "positions"),
         y=_join([k.y for k in complexes], "y"),
     )
 
@@ -82,13 +82,20 @@ def _join_ptr(complexes: Sequence[CellComplex], rank: int, starts: list[int]) ->
 def _join_data(complexes: Sequence[CellComplex], field: str, top: int) -> dict[int, Tensor]:
     joined = {}
     for r in range(top + 1):
-        column = [getattr(k, field).get(r) for k in complexes if k.num_cells(r)]
-        if not any(t is not None for t in column):
-            # only empty ranks may carry it: keep the width and dtype they declare
-            column = [t for k in complexes if (t := getattr(k, field).get(r)) is not None]
-        if column:
-            joined[r] = _join(column, f"{field}[{r}]")
-    return {r: t for r, t in joined.items() if t is not None}
+        column = [getattr(k, field).get(r) for k in complexes]
+        if (tensor := _join_cells(complexes, r, column, f"{field}[{r}]")) is not None:
+            joined[r] = tensor
+    return joined
+
+
+def _join_cells(
+    complexes: Sequence[CellComplex], rank: int, column: Sequence[Tensor | None], name: str
+) -> Tensor | None:
+    filled = [t for k, t in zip(complexes, column, strict=True) if k.num_cells(rank)]
+    if all(t is None for t in filled):
+        # only complexes without such cells may carry it: keep the width and dtype they declare
+        filled = [t for t in column if t is not None]
+    return _join(filled, name)
 
 
 def _join(column: Sequence[Tensor | None], name: str) -> Tensor | None:
@@ -112,6 +119,7 @@ def select(union: CellComplex, indices: Sequence[int] | Tensor) -> CellComplex:
 
     Raises:
         IndexError: for an index outside of -B..B-1.
+        TypeError: for indices that are not integers (masks are not indices).
     """
     from topodiff.complexes.complex import CellComplex
 
@@ -144,7 +152,10 @@ def select(union: CellComplex, indices: Sequence[int] | Tensor) -> CellComplex:
 
 
 def _check_indices(union: CellComplex, indices: Sequence[int] | Tensor) -> Tensor:
-    which = torch.as_tensor(indices, dtype=torch.long, device=union.ptr[0].device).reshape(-1)
+    which = torch.as_tensor(indices, device=union.ptr[0].device).reshape(-1)
+    if which.numel() and (which.is_floating_point() or which.dtype == torch.bool):
+        raise TypeError(f"complexes are selected by whole numbers, got {which.dtype}")
+    which = which.long()
     size = union.num_complexes
     if which.numel() and not bool(((which >= -size) & (which < size)).all()):
         bad = which[(which < -size) | (which >= size)][0].item()
@@ -163,15 +174,27 @@ def single(union: CellComplex, index: int) -> CellComplex:
     from topodiff.complexes.complex import CellComplex
 
     part = select(union, [index])
-    rank = int(part.ranks[0])
+    part = restrict(part, int(part.ranks[0]))
+    topology = [(part.boundary_index(r), part.boundary_sign(r)) for r in range(1, part.rank + 1)]
+    data = {name: getattr(part, name) for name in ("x", "weights", "labels", "positions", "y")}
+    return CellComplex(part.shape, topology, **data)
+
+
+def restrict(complex: CellComplex, rank: int) -> CellComplex:
+    """Ranks 0..``rank`` of a complex, single or batched, with their data."""
+    from topodiff.complexes.complex import CellComplex
+
+    batched = complex._ptr is not None
     return CellComplex(
-        part.shape[: rank + 1],
-        [(part.boundary_index(r), part.boundary_sign(r)) for r in range(1, rank + 1)],
-        x={r: t for r, t in part.x.items() if r <= rank},
-        weights={r: t for r, t in part.weights.items() if r <= rank},
-        labels={r: t for r, t in part.labels.items() if r <= rank},
-        positions=part.positions,
-        y=part.y,
+        complex.shape[: rank + 1],
+        [(complex.boundary_index(r), complex.boundary_sign(r)) for r in range(1, rank + 1)],
+        ptr=complex.ptr[: rank + 1] if batched else None,
+        ranks=complex.ranks.clamp(max=rank) if batched else None,
+        x={r: t for r, t in complex.x.items() if r <= rank},
+        weights={r: t for r, t in complex.weights.items() if r <= rank},
+        labels={r: t for r, t in complex.labels.items() if r <= rank},
+        positions=complex.positions,
+        y=complex.y,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topodiff.complexes.cells import Ragged, as_ragged, lexicographic_order
+from topodiff.complexes.cells import Ragged, as_ragged, lexicographic_order, select_rows
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
 
@@ -31,6 +31,8 @@ def canonical_edges(
     Raises:
         ValueError: for a wrong shape, a vertex out of range, a self-loop (unless dropped).
     """
+    if self_loops not in ("error", "drop"):
+        raise ValueError(f'self_loops is "error" or "drop", got {self_loops!r}')
     edge_index = torch.as_tensor(edge_index)
     if edge_index.numel() == 0:
         empty = torch.zeros(2, 0, dtype=torch.long)
@@ -120,24 +122,20 @@ def canonical_rings(rings: Ragged) -> Ragged:
     by = by[torch.argsort(ring[by], stable=True)]
     repeated = ((index[by].diff() == 0) & (ring.diff() == 0)).nonzero()
     if repeated.numel():
-        k = by[repeated[0]]
-        raise ValueError(f"ring {int(ring[k])} visits vertex {int(index[k])} twice")
+        entry = by[repeated[0]]
+        raise ValueError(f"ring {int(ring[entry])} visits vertex {int(index[entry])} twice")
     place = by[ptr[:-1]] - ptr[:-1]
     after = index[ptr[:-1] + (place + 1) % length]
     before = index[ptr[:-1] + (place - 1) % length]
     step = torch.where(after < before, 1, -1)
-    k = segment_positions(torch.zeros_like(length), length)
-    turned = index[ptr[:-1][ring] + (place[ring] + step[ring] * k) % length[ring]]
+    steps = segment_positions(torch.zeros_like(length), length)
+    turned = index[ptr[:-1][ring] + (place[ring] + step[ring] * steps) % length[ring]]
     return _sorted_unique(Ragged(ptr, turned))
 
 
 def _sorted_unique(rows: Ragged) -> Ragged:
-    order = lexicographic_order(rows)
-    length = rows.ptr.diff()[order]
-    rows = Ragged(
-        torch.cat([length.new_zeros(1), length.cumsum(0)]),
-        rows.index[segment_positions(rows.ptr[:-1][order], length)],
-    )
+    rows = select_rows(rows, lexicographic_order(rows))
+    length = rows.ptr.diff()
     ring = torch.arange(length.numel()).repeat_interleave(length)
     start = segment_positions(torch.zeros_like(length), length)
     same = torch.zeros_like(length, dtype=torch.bool)
@@ -145,9 +143,7 @@ def _sorted_unique(rows: Ragged) -> Ragged:
     back = torch.where(same, length, 0)[ring]
     differs = rows.index != rows.index[rows.ptr[:-1][ring] + start - back]
     changed = torch.zeros_like(length).index_add_(0, ring, differs.long()) > 0
-    keep = changed | ~same
-    kept = length[keep]
-    return Ragged(torch.cat([kept.new_zeros(1), kept.cumsum(0)]), rows.index[keep[ring]])
+    return select_rows(rows, (changed | ~same).nonzero().flatten())
 
 
 def ring_boundary(num_vertices: int, edges: Tensor, rings: Ragged) -> tuple[Tensor, Tensor]:
@@ -184,7 +180,7 @@ def from_simplices(
 
     Args:
         simplices: vertex tuples (their faces are added), or a dict rank -> (n_r, r + 1) integers
-            for r >= 1 that already holds all faces.
+            that already holds all faces (rank 0 may be left out).
         num_vertices: vertices are 0..num_vertices - 1; by default up to the largest one used.
         data: x, positions, y, ... as for :class:`CellComplex`, rows in canonical order.
 
@@ -192,14 +188,13 @@ def from_simplices(
         ValueError: for a repeated vertex in a simplex, a vertex out of range, or a missing face.
     """
     if isinstance(simplices, Mapping):
-        rows = {int(r): torch.as_tensor(t).long() for r, t in simplices.items() if int(r) > 0}
+        rows = {int(r): torch.as_tensor(t).long() for r, t in simplices.items()}
     else:
-        simplices = [tuple(int(v) for v in s) for s in simplices]
-        if num_vertices is None:
-            num_vertices = 1 + max((v for s in simplices for v in s), default=-1)
-        rows = _close_downwards(simplices)
+        rows = _close_downwards(tuple(int(v) for v in s) for s in simplices)
     if num_vertices is None:
         num_vertices = 1 + max((int(t.max()) for t in rows.values() if t.numel()), default=-1)
+    num_vertices = _check_count(num_vertices)
+    _check_simplices(rows.pop(0, torch.zeros(0, 1).long()), 0, num_vertices)
     shape, boundaries = [num_vertices], []
     keys: list[Tensor] = []
     for r in range(1, max(rows, default=0) + 1):
@@ -213,7 +208,7 @@ def from_simplices(
 def _close_downwards(simplices: Iterable[tuple[int, ...]]) -> dict[int, Tensor]:
     faces: dict[int, set[tuple[int, ...]]] = {}
     for simplex in simplices:
-        for size in range(2, len(simplex) + 1):
+        for size in range(1, len(simplex) + 1):
             faces.setdefault(size - 1, set()).update(combinations(sorted(simplex), size))
     return {r: torch.tensor(sorted(f), dtype=torch.long) for r, f in faces.items()}
 
@@ -249,9 +244,7 @@ def _simplex_number(rows: Tensor, num_vertices: int, keys: list[Tensor]) -> Tens
     return number
 
 
-def _simplex_boundary(
-    rows: Tensor, num_vertices: int, keys: list[Tensor]
-) -> tuple[Tensor, Tensor]:
+def _simplex_boundary(rows: Tensor, num_vertices: int, keys: list[Tensor]) -> tuple[Tensor, Tensor]:
     count, width = rows.shape
     face, sign = [], []
     for omitted in reversed(range(width)):

@@ -16,7 +16,11 @@ from torch import Tensor
 from topodiff.complexes import cells
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
-from topodiff.complexes.validation import check_boundary_of_boundary, check_incidence
+from topodiff.complexes.validation import (
+    check_boundary_of_boundary,
+    check_incidence,
+    check_no_parallel_edges,
+)
 
 
 class CanonicalForm(NamedTuple):
@@ -39,7 +43,9 @@ def canonical_form(
 
     Raises:
         ValueError: naming rank and entry, where an index is out of range, a sign is not +-1, an
-            entry occurs twice, an edge has not two ends, or the boundary of a boundary is not 0.
+            entry occurs twice, an edge has not two ends, two edges have the same, or the boundary
+            of a boundary is not 0.
+        TypeError: where indices or signs are not whole numbers.
     """
     shape = tuple(int(n) for n in shape)
     if set(boundaries) != set(range(1, len(shape))):
@@ -50,7 +56,7 @@ def canonical_form(
     order, flip = [torch.arange(shape[0])], [torch.ones(shape[0], dtype=torch.long)]
     result: list[tuple[Tensor, Tensor]] = []
     for r in range(1, len(shape)):
-        index, sign = (torch.as_tensor(t, dtype=torch.long).cpu() for t in boundaries[r])
+        index, sign = (_whole_numbers(t, r) for t in boundaries[r])
         check_incidence(index, sign, r, shape[r - 1], shape[r])
         incidence = _renumber_faces(index, sign, order[-1], flip[-1], shape[r])
         if r > 1:
@@ -59,11 +65,20 @@ def canonical_form(
             )
         incidence, turned = _orient(incidence, r)
         done = CellComplex((*shape[:r], shape[r]), [*result, (incidence.index, incidence.sign)])
-        new_order = cells.lexicographic_order(cells.cell_vertices(done, r))
+        new_order = cells.canonical_order(done, r)
         result.append(_reorder_cells(incidence, new_order))
+        if r == 1:
+            check_no_parallel_edges(result[0][0][0].reshape(-1, 2).T)
         order.append(new_order)
         flip.append(turned[new_order])
     return CanonicalForm(CellComplex(shape, result), order, flip)
+
+
+def _whole_numbers(tensor: Tensor, rank: int) -> Tensor:
+    tensor = torch.as_tensor(tensor)
+    if tensor.numel() and (tensor.is_floating_point() or tensor.dtype == torch.bool):
+        raise TypeError(f"boundary of rank {rank} must hold whole numbers, got {tensor.dtype}")
+    return tensor.long().cpu()
 
 
 def inverse_permutation(order: Tensor) -> Tensor:
@@ -93,7 +108,5 @@ def _orient(incidence: Incidence, rank: int) -> tuple[Incidence, Tensor]:
 
 def _reorder_cells(incidence: Incidence, order: Tensor) -> tuple[Tensor, Tensor]:
     cell = inverse_permutation(order)[incidence.cell]
-    done = _sorted(
-        incidence.face, cell, incidence.sign, incidence.num_faces, incidence.num_cells
-    )
+    done = _sorted(incidence.face, cell, incidence.sign, incidence.num_faces, incidence.num_cells)
     return done.index, done.sign

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ class Ragged(NamedTuple):
     """Rows of different lengths: row i is ``index[ptr[i]:ptr[i + 1]]``."""
 
     ptr: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # shadows tuple.index
 
 
 def cell_vertices(complex: CellComplex, rank: int) -> Ragged:
@@ -25,10 +26,12 @@ def cell_vertices(complex: CellComplex, rank: int) -> Ragged:
     if not 0 <= rank <= complex.rank:
         raise ValueError(f"the complex has ranks 0 to {complex.rank}, asked for {rank}")
     if rank == 0:
-        n = complex.shape[0]
-        return Ragged(torch.arange(n + 1), torch.arange(n))
+        count = torch.arange(complex.shape[0] + 1, device=complex.device)
+        return Ragged(count, count[:-1])
     if rank == 1:
-        return Ragged(2 * torch.arange(complex.shape[1] + 1), complex.boundary_index(1)[0])
+        tail_and_head = complex.boundary_index(1)[0]
+        ptr = 2 * torch.arange(complex.shape[1] + 1, device=tail_and_head.device)
+        return Ragged(ptr, tail_and_head)
     if rank == 2:
         return boundary_walk(complex.edge_index, complex.incidence(2))
     return vertex_sets(cell_vertices(complex, rank - 1), complex.incidence(rank), complex.shape[0])
@@ -63,9 +66,7 @@ def boundary_walk(edges: Tensor, incidence: Incidence) -> Ragged:
         current = following[current]
         more = at + step < end
         closed = current == at
-        _name_cells(
-            "has a boundary of several cycles", incidence.cell[at[closed != ~more]]
-        )
+        _name_cells("has a boundary of several cycles", incidence.cell[at[closed != ~more]])
         current, at, end = current[more], at[more], end[more]
     return Ragged(ptr, out)
 
@@ -85,10 +86,28 @@ def vertex_sets(faces: Ragged, incidence: Incidence, num_vertices: int) -> Ragge
     return Ragged(count_to_ptr(cell, incidence.num_cells), key - cell * num_vertices)
 
 
+def canonical_order(complex: CellComplex, rank: int) -> Tensor:
+    """Cells of ``rank`` by number of vertices, vertex tuple, and then faces; stable."""
+    rows = cell_vertices(complex, rank)
+    if rank < 3:
+        return lexicographic_order(rows)
+    # two cells of rank 3 may have the same vertices; their faces tell them apart
+    incidence = complex.incidence(rank)
+    by_faces = lexicographic_order(Ragged(incidence.cell_ptr, incidence.face))
+    return by_faces[lexicographic_order(select_rows(rows, by_faces))]
+
+
+def select_rows(rows: Ragged, which: Tensor) -> Ragged:
+    """The given rows, in the given order."""
+    length = rows.ptr.diff()[which]
+    ptr = torch.cat([length.new_zeros(1), length.cumsum(0)])
+    return Ragged(ptr, rows.index[segment_positions(rows.ptr[:-1][which], length)])
+
+
 def lexicographic_order(rows: Ragged) -> Tensor:
     """Stable order of rows by length and then entry by entry."""
     length = rows.ptr.diff()
-    order = torch.arange(length.numel())
+    order = torch.arange(length.numel(), device=length.device)
     width = int(length.max()) if length.numel() else 0
     for column in reversed(range(width)):
         # least significant column first; rows that are too short compare equal here
@@ -101,13 +120,20 @@ def lexicographic_order(rows: Ragged) -> Tensor:
 def as_tuples(rows: Ragged) -> list[tuple[int, ...]]:
     """Rows as a list of tuples of Python integers."""
     flat, ptr = rows.index.tolist(), rows.ptr.tolist()
-    return [tuple(flat[a:b]) for a, b in zip(ptr, ptr[1:], strict=False)]
+    return [tuple(flat[a:b]) for a, b in pairwise(ptr)]
 
 
 def as_ragged(rows: object) -> Ragged:
     """A list of vertex sequences, or a pair (ptr, index), as :class:`Ragged`."""
     if isinstance(rows, tuple) and len(rows) == 2 and all(hasattr(t, "dtype") for t in rows):
         ptr, index = (torch.as_tensor(t, dtype=torch.long) for t in rows)
+        if ptr.dim() != 1 or index.dim() != 1 or not ptr.numel() or bool((ptr.diff() < 0).any()):
+            raise ValueError("ragged rows are (ptr, index), both 1-D, ptr rising from 0")
+        if int(ptr[0]) != 0 or int(ptr[-1]) != index.numel():
+            raise ValueError(
+                f"ptr of ragged rows must go from 0 to the {index.numel()} entries of index, "
+                f"got {int(ptr[0])} to {int(ptr[-1])}"
+            )
         return Ragged(ptr, index)
     listed = [list(row) for row in rows]  # type: ignore[attr-defined]
     length = torch.tensor([len(row) for row in listed], dtype=torch.long)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from topodiff.complexes import batching, cells, homology, relations, storage, validation
+from topodiff.complexes import batching, cells, describe, homology, relations, storage, validation
 from topodiff.complexes.incidence import Incidence
 from topodiff.complexes.relations import Adjacency
 
@@ -57,12 +57,7 @@ class CellComplex:
         positions: Tensor | None = None,
         y: Tensor | None = None,
     ) -> None:
-        self.shape = tuple(int(n) for n in shape)
-        if len(boundaries) != len(self.shape) - 1:
-            raise ValueError(
-                f"a complex of shape {self.shape} needs {len(self.shape) - 1} boundaries "
-                f"(ranks 1 to {len(self.shape) - 1}), got {len(boundaries)}"
-            )
+        self.shape = validation.check_shape(shape, boundaries, ptr)
         self._incidences = tuple(
             Incidence(index, sign, self.shape[r], self.shape[r + 1])
             for r, (index, sign) in enumerate(boundaries)
@@ -80,9 +75,9 @@ class CellComplex:
         positions: Tensor | None,
         y: Tensor | None,
     ) -> None:
-        self.x = dict(x or {})
-        self.weights = dict(weights or {})
-        self.labels = dict(labels or {})
+        self.x = validation.check_ranks("x", x)
+        self.weights = validation.check_ranks("weights", weights)
+        self.labels = validation.check_ranks("labels", labels)
         self.positions = positions
         self.y = y
         validation.check_data(self)
@@ -198,18 +193,7 @@ class CellComplex:
         """The subcomplex of all cells of at most ``rank``, with their data."""
         if rank < 0:
             raise ValueError(f"the rank of a skeleton is at least 0, got {rank}")
-        rank = min(rank, self.rank)
-        return CellComplex(
-            self.shape[: rank + 1],
-            [(inc.index, inc.sign) for inc in self._incidences[:rank]],
-            ptr=None if self._ptr is None else self._ptr[: rank + 1],
-            ranks=None if self._ranks is None else self._ranks.clamp(max=rank),
-            x={r: t for r, t in self.x.items() if r <= rank},
-            weights={r: t for r, t in self.weights.items() if r <= rank},
-            labels={r: t for r, t in self.labels.items() if r <= rank},
-            positions=self.positions,
-            y=self.y,
-        )
+        return batching.restrict(self, min(rank, self.rank))
 
     def validate(self) -> CellComplex:
         """Check every contract of the class; ValueError names the first violation. Returns self."""
@@ -234,7 +218,7 @@ class CellComplex:
     def ranks(self) -> Tensor:
         """(B,) the rank of every complex of the union."""
         if self._ranks is None:
-            return torch.full((self.num_complexes,), self.rank, device=self.device)
+            return torch.full((self.num_complexes,), self.rank, device=self.ptr[0].device)
         return self._ranks
 
     def membership(self, rank: int) -> Tensor:
@@ -260,12 +244,7 @@ class CellComplex:
     @property
     def device(self) -> torch.device:
         """Where the complex lives."""
-        for tensor in self._tensors().values():
-            return tensor.device
-        return torch.device("cpu")
-
-    def _tensors(self) -> dict[str, Tensor]:
-        return storage.to_tensors(self)
+        return next((t.device for t in storage.to_tensors(self).values()), torch.device("cpu"))
 
     def replace(self, **data: Any) -> CellComplex:
         """The same complex with other data (x, weights, labels, positions, y).
@@ -282,8 +261,8 @@ class CellComplex:
         return other
 
     def _map(self, function: Any) -> CellComplex:
-        tensors = {name: function(tensor) for name, tensor in self._tensors().items()}
-        return storage.from_tensors(self.shape, tensors)
+        tensors = storage.to_tensors(self)
+        return storage.from_tensors(self.shape, {k: function(t) for k, t in tensors.items()})
 
     def to(
         self,
@@ -315,29 +294,7 @@ class CellComplex:
 
     def equals(self, other: object) -> bool:
         """Same cells, same order and signs, same data, bit for bit."""
-        if not isinstance(other, CellComplex) or self.shape != other.shape:
-            return False
-        mine, theirs = self._tensors(), other._tensors()
-        return mine.keys() == theirs.keys() and all(
-            t.dtype == theirs[k].dtype
-            and torch.equal(t, theirs[k])
-            or (t.is_floating_point() and torch.allclose(t, theirs[k], 0, 0, equal_nan=True))
-            for k, t in mine.items()
-        )
+        return isinstance(other, CellComplex) and describe.same(self, other)
 
     def __repr__(self) -> str:
-        names = ["vertices", "edges"] + [f"{r}-cells" for r in range(2, self.rank + 1)]
-        parts = [", ".join(f"{n} {name}" for n, name in zip(self.shape, names, strict=False))]
-        if self._ptr is not None:
-            parts.insert(0, f"{self.num_complexes} complexes")
-        for field in ("x", "weights", "labels"):
-            for r, t in sorted(getattr(self, field).items()):
-                parts.append(f"{field}[{r}]: {_describe(t)}")
-        for field in ("positions", "y"):
-            if (t := getattr(self, field)) is not None:
-                parts.append(f"{field}: {_describe(t)}")
-        return f"CellComplex({'; '.join(parts)})"
-
-
-def _describe(tensor: Tensor) -> str:
-    return f"{'x'.join(map(str, tensor.shape))} {str(tensor.dtype).removeprefix('torch.')}"
+        return describe.describe(self)

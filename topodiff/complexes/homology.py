@@ -63,8 +63,10 @@ def is_simplicial(complex: CellComplex) -> bool:
         degree = complex.incidence(r).cell_ptr.diff()
         if bool((degree != r + 1).any()):
             return False
-        rows = cells.cell_vertices(complex, r).index.reshape(-1, r + 1)
-        if bool((rows.diff(dim=0) == 0).all(1).any()):
+        vertices = cells.cell_vertices(complex, r)
+        if bool((vertices.ptr.diff() != r + 1).any()):
+            return False
+        if bool((vertices.index.reshape(-1, r + 1).diff(dim=0) == 0).all(1).any()):
             return False
     return True
 

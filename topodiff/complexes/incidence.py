@@ -11,7 +11,7 @@ from topodiff import kernels
 
 
 class Incidence:
-    """The nonzero entries of the boundary matrix ``B_r`` (faces x cells), sorted by cell, then face.
+    """Nonzero entries of the boundary matrix ``B_r`` (faces x cells), sorted by cell, then face.
 
     The two sorted orders are what every kernel works from: entries ``cell_ptr[c]:cell_ptr[c+1]``
     belong to cell ``c``; entries ``by_face[face_ptr[f]:face_ptr[f+1]]`` belong to face ``f``.
@@ -91,7 +91,7 @@ def count_to_ptr(key: Tensor, num_keys: int) -> Tensor:
 
 
 def segment_positions(start: Tensor, length: Tensor) -> Tensor:
-    """Positions ``start[s], ..., start[s] + length[s] - 1`` of all segments s, one after another."""
+    """Positions ``start[s], ..., start[s] + length[s] - 1`` of all segments s, concatenated."""
     ends = torch.cumsum(length, 0)
     shift = torch.repeat_interleave(start - ends + length, length)
     return shift + torch.arange(shift.numel(), device=shift.device)

@@ -6,10 +6,12 @@ import json
 import os
 import re
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -58,19 +60,31 @@ def from_tensors(shape: Sequence[int], tensors: Mapping[str, Tensor]) -> CellCom
 
 
 def save(complex: CellComplex, path: str | Path) -> None:
-    """Write to a temporary file in the same folder, then rename: a reader never sees half."""
+    """Write to a temporary place in the same folder, then rename: a reader never sees half."""
     from safetensors.torch import save_file
 
     path = Path(path)
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(f"no folder {path.parent} to write {path.name} into")
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in to_tensors(complex).items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, {"format": FORMAT, "shape": json.dumps(complex.shape)})
+    shape = json.dumps(complex.shape)
+    meta = {"format": FORMAT, "shape": shape, "checksum": _checksum(shape, tensors)}
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
+        temporary.touch()
+        mode = temporary.stat().st_mode  # what the user's umask allows; save_file makes it 0600
+        save_file(tensors, temporary, meta)
+        temporary.chmod(mode)
         os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+
+
+def _checksum(shape: str, tensors: Mapping[str, Tensor]) -> str:
+    """CRC-32 of everything in a file; safetensors itself checks only that its header is sound."""
+    crc = zlib.crc32(shape.encode())
+    for name, tensor in sorted(tensors.items()):
+        crc = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), crc)
+        crc = zlib.crc32(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()), crc)
+    return f"{crc:08x}"
 
 
 def load(path: str | Path) -> CellComplex:
@@ -87,7 +101,6 @@ def load(path: str | Path) -> CellComplex:
         raise ValueError(f"{path} is damaged or not a safetensors file: {error}") from None
     if meta.get("format") != FORMAT or not re.fullmatch(r"\[[\d, ]+\]", meta.get("shape", "")):
         raise ValueError(f"{path} does not hold a topodiff complex (format {FORMAT!r})")
-    try:
-        return from_tensors(json.loads(meta["shape"]), tensors)
-    except KeyError as error:
-        raise ValueError(f"{path} lacks the array {error}") from None
+    if meta.get("checksum") != _checksum(meta["shape"], tensors):
+        raise ValueError(f"{path} is damaged: its content does not match its checksum")
+    return from_tensors(json.loads(meta["shape"]), tensors)

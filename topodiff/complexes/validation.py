@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +13,34 @@ from topodiff.complexes.incidence import Incidence
 
 if TYPE_CHECKING:
     from topodiff.complexes.complex import CellComplex
+
+
+def check_shape(
+    shape: Sequence[int],
+    boundaries: Sequence[tuple[Tensor, Tensor]],
+    ptr: Sequence[Tensor] | None,
+) -> tuple[int, ...]:
+    """One number of cells and one ptr per rank, one boundary per rank above 0."""
+    shape = tuple(int(n) for n in shape)
+    if not shape or min(shape) < 0:
+        raise ValueError(f"shape must be (n_0, ..., n_R) with counts of at least 0, got {shape}")
+    if len(boundaries) != len(shape) - 1:
+        raise ValueError(
+            f"a complex of shape {shape} needs {len(shape) - 1} boundaries, one for each rank "
+            f"from 1, got {len(boundaries)}"
+        )
+    if ptr is not None and len(ptr) != len(shape):
+        raise ValueError(f"a complex of shape {shape} needs {len(shape)} ptr, got {len(ptr)}")
+    return shape
+
+
+def check_ranks(field: str, data: Mapping[int, Tensor] | None) -> dict[int, Tensor]:
+    """Data by rank."""
+    if data is None:
+        return {}
+    if not isinstance(data, Mapping) or not all(isinstance(r, int) for r in data):
+        raise TypeError(f"{field} must be a dict from rank to tensor, got {type(data).__name__}")
+    return dict(data)
 
 
 def check_data(complex: CellComplex) -> None:
@@ -131,9 +160,21 @@ def validate(complex: CellComplex) -> None:
 
 
 def _check_union(complex: CellComplex) -> None:
+    size, ranks = complex.num_complexes, complex.ranks
+    if ranks.shape != (size,) or ranks.dtype != torch.long:
+        raise ValueError(f"ranks must be long ({size},), got {ranks.dtype} {tuple(ranks.shape)}")
     for r, ptr in enumerate(complex.ptr):
-        if int(ptr[0]) or int(ptr[-1]) != complex.shape[r] or bool((ptr.diff() < 0).any()):
+        if ptr.shape != (size + 1,) or ptr.dtype != torch.long:
+            raise ValueError(
+                f"ptr of rank {r} must be long ({size + 1},), got {ptr.dtype} {tuple(ptr.shape)}"
+            )
+        count = ptr.diff()
+        if int(ptr[0]) or int(ptr[-1]) != complex.shape[r] or bool((count < 0).any()):
             raise ValueError(f"ptr of rank {r} must rise from 0 to {complex.shape[r]}")
+        bad = ((count > 0) & (ranks < r)).nonzero()
+        if bad.numel():
+            b = int(bad[0])
+            raise ValueError(f"complex {b} of the union has {r}-cells, but rank {int(ranks[b])}")
     for r in range(1, complex.rank + 1):
         face, cell = complex.boundary_index(r)
         bad = (complex.membership(r - 1)[face] != complex.membership(r)[cell]).nonzero()
@@ -144,16 +185,23 @@ def _check_union(complex: CellComplex) -> None:
 
 
 def _check_order(complex: CellComplex, rank: int) -> None:
-    rows = cells.cell_vertices(complex, rank)
     # complexes of a union stand one after another, so their order is the leading key
     member = complex.membership(rank)
-    order = cells.lexicographic_order(rows)
+    order = cells.canonical_order(complex, rank)
     order = order[torch.argsort(member[order], stable=True)]
-    bad = (order != torch.arange(order.numel())).nonzero()
+    bad = (order.diff() < 0).nonzero()
     if bad.numel():
         raise ValueError(
-            f"{rank}-cell {int(bad[0])} is out of canonical order (by number of vertices, then "
-            "vertex tuple); build with CellComplex.from_boundaries"
+            f"{rank}-cell {int(order[bad[0] + 1])} is out of canonical order (by number of "
+            "vertices, then vertex tuple); build with CellComplex.from_boundaries"
         )
-    if rank == 1 and bool((complex.edge_index.T.diff(dim=0) == 0).all(1).any()):
-        raise ValueError("two edges join the same vertices; a complex has at most one edge a pair")
+    if rank == 1:
+        check_no_parallel_edges(complex.edge_index)
+
+
+def check_no_parallel_edges(edges: Tensor) -> None:
+    """Sorted edges (2, m): at most one joins a pair of vertices."""
+    bad = (edges.diff(dim=1) == 0).all(0).nonzero()
+    if bad.numel():
+        u, v = edges[:, int(bad[0])].tolist()
+        raise ValueError(f"two edges join the vertices {u} and {v}; at most one may")
