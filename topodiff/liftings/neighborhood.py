@@ -1,0 +1,67 @@
+"""Neighbourhood complex: sets of vertices with a common neighbour."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+
+import torch
+from torch import Tensor
+
+from topodiff.complexes import CellComplex
+from topodiff.complexes.incidence import count_to_ptr
+from topodiff.liftings.base import Lifting, attach, check_whole, register
+
+
+@register("neighborhood")
+class NeighborhoodLifting(Lifting):
+    """Sets of up to ``max_rank`` + 1 vertices that have a common neighbour (Lovasz 1978).
+
+    It is the Dowker complex of the adjacency relation. Its edges join vertices two steps apart,
+    so data on the edges of the graph does not carry over.
+
+    Args:
+        max_rank: largest rank of a simplex, at least 1.
+        max_cells: a vertex of degree d gives (d choose r + 1) simplices of rank r; more than this
+            many in all, counted with repetition, raise an error.
+    """
+
+    def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
+        self.max_rank = check_whole("max_rank", max_rank, 1)
+        self.max_cells = check_whole("max_cells", max_cells, 0)
+
+    def lift(self, complex: CellComplex) -> CellComplex:
+        n = complex.shape[0]
+        both = torch.cat([complex.edge_index, complex.edge_index.flip(0)], 1)
+        order = torch.argsort(both[0] * n + both[1])
+        ptr, neighbour = count_to_ptr(both[0], n), both[1][order]
+        self._check_size(ptr.diff())
+        rows = {r: _subsets(ptr, neighbour, r + 1) for r in range(1, self.max_rank + 1)}
+        found = CellComplex.from_simplices(rows, num_vertices=n)
+        return attach(
+            complex.skeleton(0),
+            [(found.boundary_index(r), found.boundary_sign(r)) for r in range(1, found.rank + 1)],
+        )
+
+    def _check_size(self, degree: Tensor) -> None:
+        values, counts = torch.unique(degree, return_counts=True)
+        total = sum(
+            count * comb(d, r + 1)
+            for d, count in zip(values.tolist(), counts.tolist(), strict=True)
+            for r in range(1, self.max_rank + 1)
+        )
+        if total > self.max_cells:
+            raise ValueError(
+                f"the neighbourhoods have {total} subsets of up to {self.max_rank + 1} vertices, "
+                f"more than max_cells={self.max_cells}: choose a smaller max_rank"
+            )
+
+
+def _subsets(ptr: Tensor, neighbour: Tensor, size: int) -> Tensor:
+    """All different subsets of ``size`` vertices of the neighbourhoods; one step per degree."""
+    degree = ptr.diff()
+    found = [torch.zeros(0, size, dtype=torch.long)]
+    for d in torch.unique(degree[degree >= size]).tolist():
+        own = neighbour[ptr[:-1][degree == d][:, None] + torch.arange(d)]
+        found.append(own[:, torch.tensor(list(combinations(range(d), size)))].reshape(-1, size))
+    return torch.unique(torch.cat(found), dim=0)

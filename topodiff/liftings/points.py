@@ -1,0 +1,122 @@
+"""Complexes of point clouds: Vietoris-Rips and alpha."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gudhi
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from topodiff.complexes import CellComplex
+from topodiff.kernels import enumerate
+from topodiff.liftings.base import Lifting, attach, check_whole, register, to_tensors
+
+
+class PointLifting(Lifting):
+    """A lifting of points: (n, dim) floating-point coordinates, or a complex with positions.
+
+    Vertices keep their data and positions; edges and higher cells of the input are replaced.
+    """
+
+    def read(self, graph: Any) -> CellComplex:
+        if isinstance(graph, Tensor | np.ndarray):
+            positions = torch.as_tensor(graph)
+            if positions.dim() != 2 or not positions.is_floating_point():
+                raise ValueError(
+                    f"{type(self).__name__} takes positions as a floating-point tensor (n, dim), "
+                    f"got {positions.dtype} of shape {tuple(positions.shape)}"
+                )
+            complex = CellComplex((len(positions),), [], positions=positions)
+        else:
+            complex = super().read(graph)
+        if complex.positions is None:
+            raise ValueError(
+                f"{type(self).__name__} needs positions: give a tensor (n, dim) or a complex with "
+                "positions, for example complex.replace(positions=...)"
+            )
+        finite = complex.positions.isfinite().all(1)
+        if not bool(finite.all()):
+            raise ValueError(f"the position of vertex {int(finite.long().argmin())} is not finite")
+        return complex
+
+
+@register("rips")
+class VietorisRipsLifting(PointLifting):
+    """Vietoris-Rips complex: the clique complex of all pairs at most ``max_distance`` apart.
+
+    Args:
+        max_distance: largest Euclidean distance of two vertices of a simplex, included.
+        max_rank: largest rank of a simplex, at least 1.
+        max_cells: more simplices of rank >= 1 raise an error instead of filling the memory.
+    """
+
+    def __init__(self, max_distance: float, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
+        if not max_distance >= 0:
+            raise ValueError(f"max_distance must be a number >= 0, got {max_distance!r}")
+        self.max_distance = float(max_distance)
+        self.max_rank = check_whole("max_rank", max_rank, 1)
+        self.max_cells = check_whole("max_cells", max_cells, 0)
+
+    def lift(self, complex: CellComplex) -> CellComplex:
+        tree = cKDTree(_coordinates(complex))
+        count = (int(tree.count_neighbors(tree, self.max_distance)) - len(tree.data)) // 2
+        if count > self.max_cells:
+            raise ValueError(
+                f"{count} pairs of points are within {self.max_distance}, more than "
+                f"max_cells={self.max_cells}: choose a smaller max_distance"
+            )
+        pairs = tree.query_pairs(self.max_distance, output_type="ndarray")
+        edges = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].astype(np.int64)
+        boundaries = enumerate.clique_boundaries(
+            complex.shape[0], np.ascontiguousarray(edges), self.max_rank, self.max_cells
+        )
+        return attach(complex.skeleton(0), map(to_tensors, boundaries))
+
+
+@register("alpha")
+class AlphaLifting(PointLifting):
+    """Alpha complex (Edelsbrunner and Muecke 1994): the Delaunay simplices of a point cloud whose
+    smallest empty circumsphere has a radius of at most ``max_radius``.
+
+    It has the homotopy type of the union of balls of that radius around the points, and at most the
+    rank of the space. Of points that coincide one is used; the others stay as isolated vertices.
+
+    Args:
+        max_radius: largest radius, included; infinite for the whole Delaunay complex.
+        max_rank: largest rank kept; by default the dimension of the space.
+    """
+
+    def __init__(self, max_radius: float = math.inf, max_rank: int | None = None) -> None:
+        if not max_radius >= 0:
+            raise ValueError(f"max_radius must be a number >= 0, got {max_radius!r}")
+        self.max_radius = float(max_radius)
+        self.max_rank = None if max_rank is None else check_whole("max_rank", max_rank, 1)
+
+    def lift(self, complex: CellComplex) -> CellComplex:
+        points = _coordinates(complex)
+        max_rank = self.max_rank or points.shape[1]
+        tree = gudhi.AlphaComplex(points=points).create_simplex_tree(
+            max_alpha_square=self.max_radius**2
+        )
+        # gudhi's tree gives its simplices one by one only
+        simplices: list[list[list[int]]] = [[] for _ in range(max_rank + 1)]
+        for simplex, _ in tree.get_skeleton(max_rank):
+            simplices[len(simplex) - 1].append(simplex)
+        rows = {
+            r: torch.tensor(simplices[r], dtype=torch.long).reshape(-1, r + 1)
+            for r in range(1, max_rank + 1)
+        }
+        found = CellComplex.from_simplices(rows, num_vertices=len(points))
+        return attach(
+            complex.skeleton(0),
+            [(found.boundary_index(r), found.boundary_sign(r)) for r in range(1, max_rank + 1)],
+        )
+
+
+def _coordinates(complex: CellComplex) -> np.ndarray:
+    assert complex.positions is not None
+    return complex.positions.detach().double().numpy()
