@@ -5,7 +5,7 @@ PyTorch), ``cpu`` (compiled) and, where it is installed, ``torch_scatter``. Choo
 kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``.
 """
 
-from topodiff.kernels import backend, reference
+from topodiff.kernels import backend, cpu, reference
 from topodiff.kernels.activations import ACTIVATIONS
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
@@ -17,6 +17,7 @@ from topodiff.kernels.segments import (
 )
 
 backend.register("reference", reference.load)
+backend.register("cpu", cpu.load)
 backend.start_from_environment()
 
 __all__ = [

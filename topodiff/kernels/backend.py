@@ -1,8 +1,8 @@
-"""Which implementation runs an operation: a registry, a context manager and an environment variable.
+"""Which implementation runs an operation: registry, context manager, environment variable.
 
 An implementation is a table from operation name to function. A table need not be complete: what it
-lacks (or cannot do for a device or dtype) goes to the next one in the order of preference, which ends
-at ``reference``.
+lacks (or cannot do for a device or dtype) goes to the next one in the order of preference, which
+ends at ``reference``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _forced: str | None = None
 
 
 def register(name: str, loader: Callable[[], Implementation]) -> None:
-    """Add an implementation; ``loader`` raises ``ImportError`` with the reason where it cannot run."""
+    """Add an implementation; ``loader`` raises ``ImportError`` where it cannot run, saying why."""
     _loaders[name] = loader
 
 
@@ -73,7 +73,7 @@ def why_unavailable(name: str) -> str | None:
 
 
 def active() -> str:
-    """The implementation asked for by :func:`use` or the environment, otherwise the preferred one."""
+    """The implementation asked for by :func:`use` or the environment, else the preferred one."""
     if _forced is not None:
         return _forced
     return "cpu" if why_unavailable("cpu") is None else "reference"
@@ -83,8 +83,8 @@ def active() -> str:
 def use(name: str) -> Iterator[None]:
     """Run kernels on the implementation ``name`` inside the ``with`` block, in the whole process.
 
-    Operations that ``name`` does not offer run on the preferred implementation. Gradients of a result
-    run on whatever is active when they are computed.
+    Operations that ``name`` does not offer run on the preferred implementation. Gradients of a
+    result run on whatever is active when they are computed.
 
     Raises:
         ValueError: unknown name, or an implementation that cannot run here (with the reason).

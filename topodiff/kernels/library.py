@@ -18,11 +18,18 @@ _below_autograd = torch._C._AutoDispatchBelowAutograd
 _grad_enabled = torch.is_grad_enabled
 _any_requires_grad = torch._C._any_requires_grad
 
+
+def needs_gradient(*tensors: torch.Tensor | None) -> bool:
+    """Whether autograd will record an operation on these tensors."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
 Gradient = Callable[..., tuple]
 """``gradient(needed, arguments, results, grad)``: one gradient (or ``None``) per argument.
 
-``needed`` says which arguments require one; ``arguments`` holds the saved tensors, the shapes of the
-tensors that were not saved, and everything else as it was given; ``results`` is empty unless saved.
+``needed`` says which arguments require one; ``arguments`` holds the saved tensors, the shapes of
+the tensors that were not saved, and everything else as it was given; ``results`` is empty unless
+saved.
 """
 
 

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from topodiff.kernels import checks, operations
 from topodiff.kernels.activations import ACTIVATIONS
+from topodiff.kernels.library import needs_gradient
 
 
 def gather_reduce(
@@ -17,7 +18,7 @@ def gather_reduce(
         x: ``(rows, *channels)``.
         index: ``(nnz,)``, values in ``0..rows - 1``.
         ptr: ``(segments + 1,)``, rising from 0 to ``nnz``.
-        weight: ``(nnz,)``, floating point of the dtype of ``x`` (differentiable) or integer; or none.
+        weight: ``(nnz,)``, of the dtype of ``x`` (differentiable) or integer; or none.
         reduce: as in :func:`segment_reduce`; ``mean`` divides by the number of entries.
 
     Returns:
@@ -34,7 +35,8 @@ def gather_reduce(
     checks.check_choice("reduce", reduce, checks.REDUCTIONS)
     if reduce in ("sum", "mean"):
         return operations.gather_sum(x, index, ptr, weight, reduce == "mean")
-    return operations.gather_extreme(x, index, ptr, weight, reduce == "max")[0]
+    where = needs_gradient(x, weight)
+    return operations.gather_extreme(x, index, ptr, weight, reduce == "max", where)[0]
 
 
 def incidence_matmul(
@@ -47,17 +49,17 @@ def incidence_matmul(
     by_face: Tensor,
     transpose: bool = False,
 ) -> Tensor:
-    """Boundary ``B x`` (cells to faces) or coboundary ``B^T x`` (faces to cells, ``transpose=True``).
+    """Boundary ``B x`` (cells to faces) or coboundary ``B^T x`` (faces to cells, ``transpose``).
 
-    ``B[face[e], cell[e]] = sign[e]``. Both directions are needed for the gradient, so both orders of the
-    entries are given once: entries are sorted by cell, and ``by_face`` sorts them by face.
+    ``B[face[e], cell[e]] = sign[e]``. The gradient needs both directions, so both orders of
+    the entries are given: entries are sorted by cell, and ``by_face`` sorts them by face.
 
     Args:
         x: ``(num_cells, *channels)``, with ``transpose`` ``(num_faces, *channels)``.
         face, cell: ``(nnz,)``, sorted by cell.
         sign: ``(nnz,)`` integer, or of the dtype of ``x`` (differentiable); none for all ones.
         cell_ptr: ``(num_cells + 1,)``: entries of cell ``c`` are ``cell_ptr[c]:cell_ptr[c + 1]``.
-        face_ptr, by_face: ``(num_faces + 1,)`` and ``(nnz,)``, as from ``sort_by_key(face, num_faces)``.
+        face_ptr, by_face: as from ``sort_by_key(face, num_faces)``.
 
     Returns:
         ``(num_faces, *channels)``, with ``transpose`` ``(num_cells, *channels)``.
@@ -93,20 +95,20 @@ def coface_message(
 
     ``out_i = sum over cofaces c of i, sum over other faces j of c, of act(p_j + q_c)``.
 
-    Computed as ``sum over c of (S_c - act(p_i + q_c))`` with ``S_c = sum over faces j of act(p_j + q_c)``
-    (and as the other term itself where a cell has two faces): linear in incidences, not quadratic in
-    the size of a cell, and no array of messages exists.
+    Computed as ``sum over c of (S_c - act(p_i + q_c))``, ``S_c = sum over j of act(p_j + q_c)``
+    (and as the other term itself where a cell has two faces): linear in incidences, not quadratic
+    in the size of a cell, and no array of messages exists.
 
-    This is the upper message of CW networks (Bodnar et al., Weisfeiler and Lehman Go Cellular, 2021,
-    eq. 4) for a message network whose first layer acts on the concatenation of neighbour and coface:
-    ``W [x_j, x_c] + b = W_1 x_j + (W_2 x_c + b) = p_j + q_c``.
+    This is the upper message of CW networks (Bodnar et al., Weisfeiler and Lehman Go Cellular,
+    NeurIPS 2021) for a message network whose first layer acts on the concatenation of neighbour and
+    coface: ``W [x_j, x_c] + b = W_1 x_j + (W_2 x_c + b) = p_j + q_c``.
 
     Args:
         p: ``(num_faces, *channels)``, or none for zero.
         q: ``(num_cells, *channels)``, or none for zero.
         face: ``(nnz,)``, sorted by cell.
         cell_ptr: ``(num_cells + 1,)``.
-        face_ptr, by_face: ``(num_faces + 1,)`` and ``(nnz,)``, as from ``sort_by_key(face, num_faces)``.
+        face_ptr, by_face: as from ``sort_by_key(face, num_faces)``.
         activation: ``identity``, ``relu``, ``elu``, ``silu`` or ``tanh``.
 
     Returns:

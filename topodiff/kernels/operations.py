@@ -1,8 +1,8 @@
 """The operations: what each is called in ``torch.ops.topodiff``, its shapes and its gradient.
 
-Sums, gathers and their transposes are closed under differentiation: each gradient is one of the others,
-so every order of derivative works. The two fused nonlinear gradients (softmax, coface message) are
-spelled out in those linear operations where a derivative of the gradient itself is asked for.
+Sums, gathers and their transposes are closed under differentiation: each gradient is one of the
+others, so every order of derivative works. The two fused nonlinear gradients (softmax, coface
+message) are spelled out in those linear operations where a derivative of the gradient is asked for.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def _rows(x: Tensor, rows: Any) -> Tensor:
     return x.new_empty((rows, *x.shape[1:]))
 
 
-def _extreme(x: Tensor, rows: Any) -> tuple[Tensor, Tensor]:
+def _extreme(x: Tensor, rows: Any, where: bool = True) -> tuple[Tensor, Tensor]:
     out = _rows(x, rows)
-    return out, torch.empty_like(out, dtype=torch.int64)
+    return out, out.new_empty(out.shape if where else (0,), dtype=torch.int64)
 
 
 # ---- sorted segments
@@ -43,9 +43,9 @@ segment_expand = define(
 )
 segment_extreme = define(
     "segment_extreme",
-    "(Tensor x, Tensor ptr, bool largest) -> (Tensor, Tensor)",
-    lambda x, ptr, largest: _extreme(x, ptr.shape[0] - 1),
-    lambda needed, a, results, grad: (place(grad, results[1], a[0][0], True), None, None),
+    "(Tensor x, Tensor ptr, bool largest, bool where) -> (Tensor, Tensor)",
+    lambda x, ptr, largest, where: _extreme(x, ptr.shape[0] - 1, where),
+    lambda needed, a, results, grad: (place(grad, results[1], a[0][0], True), *[None] * 3),
     saves_results=True,
 )
 
@@ -137,18 +137,18 @@ def _gather_dot_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> 
 
 
 def _gather_extreme_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
-    x, index, _, weight, _ = a
+    x, index, _, weight = a[:4]
     entry = results[1]
     rows = index.long()[entry.clamp(min=0)].masked_fill(entry < 0, -1) if index.numel() else entry
     if weight is None:
-        return place(grad, rows, x.shape[0], False), None, None, None, None
+        return place(grad, rows, x.shape[0], False), *[None] * 5
     chosen = pick(weight.to(x.dtype), entry.flatten()).reshape(entry.shape)
     dx = place(grad * chosen, rows, x.shape[0], False) if needed[0] else None
     dw = None
     if needed[3]:
         product = (grad * pick(x, rows)).flatten()
         dw = place(product, entry.flatten(), weight.shape[0], False)
-    return dx, None, None, dw, None
+    return dx, None, None, dw, None, None
 
 
 gather_sum = define(
@@ -160,8 +160,9 @@ gather_sum = define(
 )
 gather_extreme = define(
     "gather_extreme",
-    "(Tensor x, Tensor index, Tensor ptr, Tensor? weight, bool largest) -> (Tensor, Tensor)",
-    lambda x, index, ptr, weight, largest: _extreme(x, ptr.shape[0] - 1),
+    "(Tensor x, Tensor index, Tensor ptr, Tensor? weight, bool largest, bool where)"
+    " -> (Tensor, Tensor)",
+    lambda x, index, ptr, weight, largest, where: _extreme(x, ptr.shape[0] - 1, where),
     _gather_extreme_gradient,
     saves=(0, 1, 3),
     saves_results=True,
@@ -212,13 +213,19 @@ def _fake_coface(p, q, face, cell_ptr, face_ptr, by_face, activation):  # type: 
     return _rows(q if p is None else p, face_ptr.shape[0] - 1)
 
 
-def _fake_coface_backward(grad, p, q, face, cell_ptr, face_ptr, by_face, activation):  # type: ignore[no-untyped-def]
-    return _rows(grad, face_ptr.shape[0] - 1), _rows(grad, cell_ptr.shape[0] - 1)
+def _fake_coface_backward(
+    grad, p, q, face, cell_ptr, face_ptr, by_face, activation, need_p, need_q
+):  # type: ignore[no-untyped-def]
+    dp = _rows(grad, face_ptr.shape[0] - 1) if need_p else grad.new_empty(0)
+    dq = _rows(grad, cell_ptr.shape[0] - 1) if need_q else grad.new_empty(0)
+    return dp, dq
 
 
 def _coface_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
-    backward = _coface_composite if torch.is_grad_enabled() else coface_message_backward
-    dp, dq = backward(grad, *a)
+    if torch.is_grad_enabled():
+        dp, dq = _coface_composite(grad, *a)
+    else:
+        dp, dq = coface_message_backward(grad, *a, *needed[:2])
     return dp if needed[0] else None, dq if needed[1] else None, *[None] * 5
 
 
@@ -250,7 +257,7 @@ coface_message = define(
 coface_message_backward = define(
     "coface_message_backward",
     "(Tensor grad, Tensor? p, Tensor? q, Tensor face, Tensor cell_ptr, Tensor face_ptr,"
-    " Tensor by_face, str activation) -> (Tensor, Tensor)",
+    " Tensor by_face, str activation, bool need_p, bool need_q) -> (Tensor, Tensor)",
     _fake_coface_backward,
 )
 

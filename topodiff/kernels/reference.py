@@ -1,7 +1,7 @@
 """Every operation in plain PyTorch: the oracle of the tests and what runs where nothing faster can.
 
-Shapes: ``x`` is ``(rows, *channels)``; ``ptr`` is ``(segments + 1,)`` and segment ``s`` holds the entries
-``ptr[s]:ptr[s + 1]``. Entries without a segment do not exist: ``ptr[0] = 0`` and ``ptr[-1] = nnz``.
+Shapes: ``x`` is ``(rows, *channels)``; ``ptr`` is ``(segments + 1,)`` and segment ``s`` holds the
+entries ``ptr[s]:ptr[s + 1]``. Each entry has a segment: ``ptr[0] = 0`` and ``ptr[-1] = nnz``.
 """
 
 from __future__ import annotations
@@ -45,13 +45,15 @@ def segment_expand(x: Tensor, ptr: Tensor, nnz: int, mean: bool) -> Tensor:
     return scaled[segments_of(ptr, nnz)]
 
 
-def segment_extreme(x: Tensor, ptr: Tensor, largest: bool) -> tuple[Tensor, Tensor]:
-    return scatter_extreme(x, segments_of(ptr, x.shape[0]), ptr.shape[0] - 1, largest)
+def segment_extreme(x: Tensor, ptr: Tensor, largest: bool, where: bool) -> tuple[Tensor, Tensor]:
+    """Extremes and entries as :func:`scatter_extreme`; entries are empty unless ``where``."""
+    out, entry = scatter_extreme(x, segments_of(ptr, x.shape[0]), ptr.shape[0] - 1, largest)
+    return out, entry if where else entry.new_empty(0)
 
 
 def segment_softmax(x: Tensor, ptr: Tensor) -> Tensor:
     segment = segments_of(ptr, x.shape[0])
-    largest, _ = segment_extreme(x, ptr, True)
+    largest, _ = segment_extreme(x, ptr, True, False)
     e = (x - largest[segment]).exp()
     return e / segment_sum(e, ptr, False)[segment]
 
@@ -87,7 +89,10 @@ def scatter_extreme(
 
 
 def place(x: Tensor, rows: Tensor, num_rows: int, unique: bool) -> Tensor:
-    """``out[rows[s, c], c] += x[s, c]``; negative rows are dropped. ``unique``: no place occurs twice."""
+    """``out[rows[s, c], c] += x[s, c]``; negative rows are dropped.
+
+    ``unique`` promises that no place occurs twice.
+    """
     out = x.new_zeros(num_rows + 1, *x.shape[1:])
     out.scatter_add_(0, torch.where(rows < 0, num_rows, rows), x)
     return out[:num_rows]
@@ -109,9 +114,9 @@ def gather_sum(x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, mea
 
 
 def gather_extreme(
-    x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, largest: bool
+    x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, largest: bool, where: bool
 ) -> tuple[Tensor, Tensor]:
-    return segment_extreme(_messages(x, index, weight), ptr, largest)
+    return segment_extreme(_messages(x, index, weight), ptr, largest, where)
 
 
 def spread_sum(
@@ -162,15 +167,17 @@ def coface_message(
 
 def coface_message_backward(
     grad: Tensor, p: Tensor | None, q: Tensor | None, face: Tensor, cell_ptr: Tensor,
-    face_ptr: Tensor, by_face: Tensor, activation: str,
+    face_ptr: Tensor, by_face: Tensor, activation: str, need_p: bool, need_q: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Gradients of ``p`` and ``q`` (both, also where one is absent)."""
+    """Gradients of ``p`` and ``q``; an empty tensor for one that is not needed."""
     cell = segments_of(cell_ptr, face.shape[0])
     num_faces = face_ptr.shape[0] - 1
     g = grad[face]
     others = segment_sum(g, cell_ptr, False)[cell] - g
     dz = others * derivative(_coface_terms(p, q, face, cell, num_faces), activation)
-    return scatter_sum(dz, face, num_faces, False), segment_sum(dz, cell_ptr, False)
+    dp = scatter_sum(dz, face, num_faces, False) if need_p else dz.new_empty(0)
+    dq = segment_sum(dz, cell_ptr, False) if need_q else dz.new_empty(0)
+    return dp, dq
 
 
 def sort_by_key(key: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from topodiff.kernels import checks, operations
+from topodiff.kernels.library import needs_gradient
 
 
 def segment_reduce(x: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
@@ -20,18 +21,18 @@ def segment_reduce(x: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
         ``(segments, *channels)``.
 
     Raises:
-        TypeError, ValueError: wrong dtypes, shapes, or a ``ptr`` that does not rise from 0 to ``nnz``.
+        TypeError, ValueError: wrong dtypes or shapes, or ``ptr`` does not rise from 0 to ``nnz``.
     """
     checks.check_values("x", x)
     checks.check_ptr("ptr", ptr)
     checks.check_choice("reduce", reduce, checks.REDUCTIONS)
     if reduce in ("sum", "mean"):
         return operations.segment_sum(x, ptr, reduce == "mean")
-    return operations.segment_extreme(x, ptr, reduce == "max")[0]
+    return operations.segment_extreme(x, ptr, reduce == "max", needs_gradient(x))[0]
 
 
 def segment_softmax(x: Tensor, ptr: Tensor) -> Tensor:
-    """Softmax within each segment and channel: ``y[e] = exp(x[e]) / sum of exp(x) over its segment``.
+    """Softmax within segments: ``y[e] = exp(x[e]) / sum of exp(x) over the segment of e``.
 
     Args:
         x: ``(nnz, *channels)``.
@@ -49,7 +50,7 @@ def segment_softmax(x: Tensor, ptr: Tensor) -> Tensor:
 
 
 def scatter_reduce(x: Tensor, index: Tensor, num_segments: int, reduce: str = "sum") -> Tensor:
-    """Reduce rows that share an index, in any order: ``out[s] = reduce(x[e] for e with index[e] = s)``.
+    """Reduce rows that share an index: ``out[s] = reduce(x[e] for e with index[e] = s)``.
 
     Rows are taken in the order of ``e``, so the result does not depend on the number of threads.
 
@@ -82,8 +83,8 @@ def sort_by_key(key: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
         num_keys: number of keys.
 
     Returns:
-        ``ptr (num_keys + 1,)`` and ``perm (nnz,)``, in the dtype of ``key``: the entries with key ``k``
-        are ``perm[ptr[k]:ptr[k + 1]]``, in rising order.
+        ``ptr (num_keys + 1,)`` and ``perm (nnz,)``, in the dtype of ``key``: the entries with
+        key ``k`` are ``perm[ptr[k]:ptr[k + 1]]``, in rising order.
 
     Raises:
         TypeError, ValueError: wrong dtype, shape or a key out of range.

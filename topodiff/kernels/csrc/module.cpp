@@ -2,10 +2,14 @@
 #include <nanobind/nanobind.h>
 
 namespace topodiff {
+void bind_kernels(nanobind::module_&);
 void bind_liftings(nanobind::module_&);
+void bind_molecules(nanobind::module_&);
 }
 
 NB_MODULE(_cpu, m) {
   m.attr("__doc__") = "Compiled CPU kernels of topodiff.";
+  topodiff::bind_kernels(m);
   topodiff::bind_liftings(m);
+  topodiff::bind_molecules(m);
 }

@@ -1,0 +1,163 @@
+// Reductions over an unsorted index, and single values moved to and from given rows.
+// Each part owns a range of output rows and reads the whole index: no atomics, no sort, and the order of additions is
+// the order of entries whatever the number of threads.
+#pragma once
+#include "gather_kernels.hpp"
+
+namespace topodiff {
+namespace {
+
+// visit(begin, end) over blocks of valid entries.
+template <class I, class F>
+void walk_entries(const Args& a, i64 entry_bytes, Report* report, F visit) {
+  const I* index = static_cast<const I*>(a.index);
+  const i64 per_block = larger(64, kBlockBytes / larger(1, entry_bytes));
+  for (i64 begin = 0; begin < a.nnz; begin += per_block) {
+    const i64 end = smaller(begin + per_block, a.nnz);
+    if (!index_is_valid(index, begin, end, a.segments, report)) return;
+    visit(begin, end);
+  }
+}
+
+template <class T, class I>
+void divide_by_counts(const Args& a, i64 low, i64 high) {
+  const I* index = static_cast<const I*>(a.index);
+  T* counts = static_cast<T*>(a.out2);
+  T* out = static_cast<T*>(a.out);
+  for (i64 s = low; s < high; ++s) counts[s] = 0;
+  for (i64 e = 0; e < a.nnz; ++e)
+    if (index[e] >= low && index[e] < high) counts[index[e]] += 1;
+  for (i64 s = low; s < high; ++s) {
+    const T scale = counts[s] > 1 ? T(1) / counts[s] : T(1);
+    for (i64 c = 0; c < a.channels; ++c) out[s * a.channels + c] *= scale;
+  }
+}
+
+template <class T, class I>
+void scatter_sum(const Args& a, Report* report) {
+  const T* x = static_cast<const T*>(a.x);
+  const I* index = static_cast<const I*>(a.index);
+  T* out = static_cast<T*>(a.out);
+  const i64 C = a.channels;
+  for_owned_rows(a, a.segments, [&](i64 low, i64 high) {
+    __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T));
+    walk_entries<I>(a, C * sizeof(T), report, [&](i64 begin, i64 end) {
+      for_pieces<T, 8>(C, [&](auto piece) {
+        using P = decltype(piece);
+        using V = typename P::V;
+        for (i64 e = begin; e < end; ++e) {
+          const i64 i = index[e];
+          if (i < low || i >= high) continue;
+          prefetch_row<P>(out + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
+          T* target = out + i * C + piece.at;
+          for (int k = 0; k < P::K; ++k)
+            store(target + k * P::N, load<V>(target + k * P::N) + load<V>(x + e * C + piece.at + k * P::N));
+        }
+      });
+    });
+    if (a.mean && report->fault == Fault::none) divide_by_counts<T, I>(a, low, high);
+  });
+}
+
+// The extreme so far is in out and its entry in where (-1: none yet).
+template <class P, bool Largest>
+TOPODIFF_INLINE void update_extreme(const typename P::T* x, i64 e, typename P::T* best, i64* where) {
+  for (int i = 0; i < P::K * P::N; ++i) {
+    const bool beats = Largest ? x[i] > best[i] : x[i] < best[i];
+    const bool take = (where[i] < 0) | beats | ((x[i] != x[i]) & (best[i] == best[i]));
+    best[i] = take ? x[i] : best[i];
+    where[i] = take ? e : where[i];
+  }
+}
+
+template <class T, class I>
+void scatter_extreme(const Args& a, Report* report) {
+  const T* x = static_cast<const T*>(a.x);
+  const I* index = static_cast<const I*>(a.index);
+  T* out = static_cast<T*>(a.out);
+  i64* where = static_cast<i64*>(a.out2);
+  const i64 C = a.channels;
+  auto run = [&](auto largest, auto) {
+    for_owned_rows(a, a.segments, [&](i64 low, i64 high) {
+      __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T));
+      __builtin_memset(where + low * C, 0xff, (high - low) * C * sizeof(i64));
+      walk_entries<I>(a, C * sizeof(T), report, [&](i64 begin, i64 end) {
+        for_pieces<T, 2>(C, [&](auto piece) {
+          using P = decltype(piece);
+          for (i64 e = begin; e < end; ++e) {
+            if (index[e] < low || index[e] >= high) continue;
+            const i64 at = index[e] * C + piece.at;
+            update_extreme<P, largest.value>(x + e * C + piece.at, e, out + at, where + at);
+          }
+        });
+      });
+    });
+  };
+  with_flags(a.largest, true, run);
+}
+
+// f(first value, last value) over all values of the (segments, channels) array, in parallel.
+template <class F>
+void for_values(const Args& a, F f) {
+  const i64 values = a.segments * a.channels;
+  const int threads = threads_for(a, values);
+  parallel(threads, threads == 1 ? 1 : 4 * threads, [&](i64 part, i64 parts) {
+    f(a.segments * part / parts, a.segments * (part + 1) / parts);
+  });
+}
+
+template <class I>
+TOPODIFF_INLINE bool row_is_valid(I row, i64 rows, i64 position, Report* report) {
+  if (row < rows) return true;
+  return report_fault(report, Fault::index_range, position, row), false;
+}
+
+// out[where[s, c], c] += x[s, c]; negative rows are dropped.
+template <class T, class I>
+void place(const Args& a, Report* report) {
+  const T* x = static_cast<const T*>(a.x);
+  const i64* where = static_cast<const i64*>(a.index);
+  T* out = static_cast<T*>(a.out);
+  const i64 C = a.channels;
+  auto zero = [&](i64 low, i64 high) { __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T)); };
+  auto add = [&](i64 first, i64 last, i64 low, i64 high) {
+    for (i64 s = first; s < last; ++s)
+      for (i64 c = 0; c < C; ++c) {
+        const i64 row = where[s * C + c];
+        if (row < low || row >= high) {
+          if (row >= 0 && !row_is_valid(row, a.rows, s * C + c, report)) return;
+          continue;
+        }
+        out[row * C + c] += x[s * C + c];
+      }
+  };
+  if (a.unique) {
+    for_owned_rows(a, a.rows, zero);
+    for_values(a, [&](i64 first, i64 last) { add(first, last, 0, a.rows); });
+  } else {
+    for_owned_rows(a, a.rows, [&](i64 low, i64 high) {
+      zero(low, high);
+      add(0, a.segments, low, high);
+    });
+  }
+}
+
+// out[s, c] = x[where[s, c], c]; zero for negative rows.
+template <class T, class I>
+void pick(const Args& a, Report* report) {
+  const T* x = static_cast<const T*>(a.x);
+  const i64* where = static_cast<const i64*>(a.index);
+  T* out = static_cast<T*>(a.out);
+  const i64 C = a.channels;
+  for_values(a, [&](i64 first, i64 last) {
+    for (i64 s = first; s < last; ++s)
+      for (i64 c = 0; c < C; ++c) {
+        const i64 row = where[s * C + c];
+        if (!row_is_valid(row, a.rows, s * C + c, report)) return;
+        out[s * C + c] = row < 0 ? T(0) : x[row * C + c];
+      }
+  });
+}
+
+}  // namespace
+}  // namespace topodiff
