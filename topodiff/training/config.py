@@ -1,0 +1,96 @@
+"""All settings of a training run, in one flat record that is saved as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from topodiff.training.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
+from topodiff.training.targets import LOSSES
+
+SCHEDULES = ("cosine", "plateau", "constant")
+METRICS = ("auto", "loss", *REGRESSION_METRICS, *CLASSIFICATION_METRICS)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Settings of :func:`topodiff.training.fit`.
+
+    Args:
+        epochs: passes over the training set at most.
+        batch_size: complexes per step.
+        learning_rate: of AdamW, at its highest.
+        weight_decay: of AdamW.
+        loss: of regressions: ``l2``, ``l1`` or ``huber``.
+        schedule: ``cosine`` (linear warm-up, then half a cosine to 0), ``plateau`` (times
+            ``plateau_factor`` after ``plateau_patience`` epochs without improvement; ends the
+            training below ``minimal_rate``) or ``constant``.
+        warmup: share of all steps in which the rate rises (cosine only).
+        patience: end after so many epochs without improvement on the validation set; 0 for never.
+        metric: what selects the best epoch on the validation set: ``loss``, ``rmse``, ``mae``,
+            ``r2``, ``roc_auc``, ``average_precision``; ``auto`` is rmse for one regression,
+            roc_auc for classifications, the loss otherwise.
+        clip: largest norm of the gradient; 0 for no limit.
+        average: decay per step of the moving average of the weights that is validated and kept
+            in place of the weights; 0 for none.
+        seed: of the order of batches and of dropout (and of the initial weights in
+            :func:`topodiff.training.train`).
+    """
+
+    epochs: int = 50
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-5
+    loss: str = "l2"
+    schedule: str = "cosine"
+    warmup: float = 0.1
+    plateau_factor: float = 0.5
+    plateau_patience: int = 10
+    minimal_rate: float = 1e-5
+    patience: int = 0
+    metric: str = "auto"
+    clip: float = 5.0
+    average: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _choice("loss", self.loss, LOSSES)
+        _choice("schedule", self.schedule, SCHEDULES)
+        _choice("metric", self.metric, METRICS)
+        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is at least {low}, got {getattr(self, name)}")
+        for name in ("learning_rate", "weight_decay", "clip"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is not negative, got {getattr(self, name)}")
+        for name in ("warmup", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} is in [0, 1), got {getattr(self, name)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> FitConfig:
+        """Inverse of :meth:`to_dict`; ValueError for unknown names."""
+        check_names(content, [f.name for f in dataclasses.fields(cls)], "setting")
+        return cls(**content)
+
+
+def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
+    """ValueError with near matches for the first name that is not known."""
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+            raise ValueError(f"there is no {what} {name!r}; {hint}")
+
+
+def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}")

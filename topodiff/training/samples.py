@@ -1,0 +1,73 @@
+"""What a model is trained on: complexes, targets and optional features of whole complexes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from topodiff.complexes import CellComplex
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A data set: ``complexes`` is a batched complex of n complexes.
+
+    Args:
+        complexes: n complexes in one batch.
+        y: (n, columns) targets, NaN for missing; None where only predictions are wanted.
+        features: (n, width) numbers that describe each complex as a whole, or None.
+        rows: (n,) where each complex comes from (row of a file), for messages; 0..n-1 if omitted.
+    """
+
+    complexes: CellComplex
+    y: Tensor | None = None
+    features: Tensor | None = None
+    rows: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.complexes)
+        for name in ("y", "features"):
+            tensor = getattr(self, name)
+            if tensor is not None and (tensor.ndim != 2 or len(tensor) != n):
+                raise ValueError(
+                    f"{name} of {n} complexes has shape ({n}, columns), got {tuple(tensor.shape)}"
+                )
+        if self.rows is not None and len(self.rows) != n:
+            raise ValueError(f"{n} complexes and {len(self.rows)} rows")
+
+    def __len__(self) -> int:
+        return len(self.complexes)
+
+    def select(self, indices: Sequence[int] | Tensor) -> Samples:
+        """The samples of these numbers, in this order."""
+        which = torch.as_tensor(indices, dtype=torch.long)
+        return Samples(
+            self.complexes.select(which),
+            None if self.y is None else self.y[which],
+            None if self.features is None else self.features[which],
+            which.tolist() if self.rows is None else [self.rows[i] for i in which.tolist()],
+        )
+
+    def to(self, device: torch.device | str) -> Samples:
+        """The same on another device."""
+        return Samples(
+            self.complexes.to(device),
+            None if self.y is None else self.y.to(device),
+            None if self.features is None else self.features.to(device),
+            self.rows,
+        )
+
+    def digest(self) -> str:
+        """SHA-256 of cells, data, targets and features: tells whether data sets are the same."""
+        found = hashlib.sha256(repr(self.complexes).encode())
+        K = self.complexes
+        boundaries = [K.boundary_index(r) for r in range(1, K.rank + 1)]
+        tensors = [*K.ptr, *boundaries, *(x for _, x in sorted(K.x.items()))]
+        for tensor in (*tensors, self.y, self.features):
+            if tensor is not None:
+                found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
