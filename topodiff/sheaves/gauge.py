@@ -1,0 +1,44 @@
+"""Gauge transformations: a change of basis in the stalks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from topodiff.sheaves.maps import Maps, check_maps, inverse, multiply, take
+
+if TYPE_CHECKING:
+    from topodiff.sheaves.sheaf import CellularSheaf
+
+
+def gauge_transform(
+    sheaf: CellularSheaf, gauges: Mapping[int, Tensor] | Tensor, *, orthogonal: bool = False
+) -> CellularSheaf:
+    """The same sheaf in the coordinates ``x'_c = g_c x_c``: ``F'_{f<c} = g_c F_{f<c} g_f^-1``.
+
+    Laplacians change as ``L' = g^-T L g^-1``, transports as ``T'_{uv} = g_v T_{uv} g_u^-1``.
+
+    Args:
+        sheaf: any sheaf.
+        gauges: rank -> (n_r, d, d), (n_r, d) or (n_r,) invertible; a tensor for vertices alone.
+        orthogonal: promise that gauges are orthogonal; a sheaf of orthogonal maps stays one.
+
+    Raises:
+        TypeError, ValueError: wrong shape, dtype or device, or a singular gauge.
+    """
+    from topodiff.sheaves.sheaf import CellularSheaf
+
+    g: dict[int, Tensor] = dict(gauges) if isinstance(gauges, Mapping) else {0: gauges}
+    complex = sheaf.complex
+    for r, change in g.items():
+        check_maps(f"gauges[{r}]", change, complex.num_cells(r), sheaf.stalk_dim, sheaf.device)
+    maps: dict[int, Maps] = {}
+    for r, old in sheaf.maps.items():
+        incidence = complex.incidence(r)
+        back = inverse(g.get(r - 1), orthogonal)
+        new = multiply(old, take(back, incidence.face))
+        maps[r] = multiply(take(g.get(r), incidence.cell), new)
+    kept = sheaf.orthogonal and orthogonal
+    return CellularSheaf(complex, sheaf.stalk_dim, maps, weights=sheaf.weights, orthogonal=kept)

@@ -1,0 +1,84 @@
+"""Restriction maps in their four forms, and the algebra between them.
+
+One linear map R^d -> R^d per entry is held as: None (identity), (nnz,) scalar, (nnz, d) diagonal,
+or (nnz, d, d). Functions here keep the cheapest form that can hold their result.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+Maps = Tensor | None
+
+
+def check_maps(name: str, maps: Maps, nnz: int, stalk_dim: int, device: torch.device) -> None:
+    """TypeError or ValueError unless ``maps`` is one of the four forms on ``device``."""
+    if maps is None:
+        return
+    if not isinstance(maps, Tensor) or not maps.is_floating_point():
+        given = maps.dtype if isinstance(maps, Tensor) else type(maps).__name__
+        raise TypeError(f"{name} must be a floating-point tensor or None, got {given}")
+    d = stalk_dim
+    if maps.shape not in ((nnz,), (nnz, d), (nnz, d, d)):
+        raise ValueError(
+            f"{name} must have shape ({nnz},) for scalars, ({nnz}, {d}) for diagonals or "
+            f"({nnz}, {d}, {d}), one map for each incidence of stalk_dim {d}; "
+            f"got {tuple(maps.shape)}"
+        )
+    if maps.device != device:
+        raise ValueError(
+            f"{name} is on {maps.device}, the complex on {device}: move one of them with .to()"
+        )
+
+
+def multiply(a: Maps, b: Maps) -> Maps:
+    """``a b``, entry by entry (b acts first)."""
+    if a is None or b is None:
+        return b if a is None else a
+    if a.dim() == 3 and b.dim() == 3:
+        return a @ b
+    if a.dim() == 3:
+        return a * (b[:, None, :] if b.dim() == 2 else b[:, None, None])
+    a = a.reshape(a.shape + (1,) * (b.dim() - a.dim()))
+    return a * (b if b.dim() >= a.dim() else b.unsqueeze(-1))
+
+
+def transpose(maps: Maps) -> Maps:
+    """The transposed maps."""
+    return maps.mT if maps is not None and maps.dim() == 3 else maps
+
+
+def inverse(maps: Maps, orthogonal: bool = False) -> Maps:
+    """The inverse maps.
+
+    Raises:
+        ValueError: for a singular map, with its position.
+    """
+    if maps is None:
+        return None
+    if orthogonal:
+        return transpose(maps)
+    if maps.dim() < 3:
+        singular = (maps == 0).reshape(len(maps), -1).any(1)
+        found = maps.reciprocal()
+    else:
+        found, info = torch.linalg.inv_ex(maps)
+        singular = info != 0
+    if bool(singular.any()):
+        raise ValueError(f"map {int(singular.nonzero()[0])} is singular and has no inverse")
+    return found
+
+
+def take(maps: Maps, index: Tensor) -> Maps:
+    """The maps of the given entries."""
+    return None if maps is None else maps.index_select(0, index)
+
+
+def to_matrices(maps: Maps, count: int, stalk_dim: int, like: Tensor) -> Tensor:
+    """(count, d, d), with dtype and device of ``like`` for identity maps."""
+    if maps is None:
+        return torch.eye(stalk_dim, dtype=like.dtype, device=like.device).expand(count, -1, -1)
+    if maps.dim() == 1:
+        maps = maps.unsqueeze(1).expand(-1, stalk_dim)
+    return maps if maps.dim() == 3 else torch.diag_embed(maps)

@@ -1,0 +1,139 @@
+"""Orthogonal matrices from unconstrained parameters, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from topodiff.sheaves import cayley, exponential, givens, householder, quaternions
+from topodiff.sheaves.skew import num_entries
+
+MAX_CLOSED_FORM = 4
+
+
+@dataclass(frozen=True)
+class Family:
+    """A parametrisation: its map (params, d) -> (..., d, d), where it exists, what it reaches."""
+
+    matrix: Callable[[Tensor, int], Tensor]
+    reach: str
+    dims: tuple[int, ...] = ()
+    num_params: Callable[[int], int] = num_entries
+
+
+_ALL = "all of SO(d)"
+_GIVENS = f"{_ALL}; two angles act alike where an angle between them is a quarter turn"
+_QUATERNION = f"{_ALL}, twice; gradient 0 at the one point p = (-1, 0, 0, 0)"
+_FAMILIES = {
+    "cayley": Family(cayley.cayley, "rotations without an angle of pi; those are a limit"),
+    "exp": Family(exponential.exponential, _ALL),
+    "householder": Family(
+        householder.rotation, "all but a set of measure zero, which is a limit; -1 for d = 2"
+    ),
+    "givens": Family(givens.givens, _GIVENS),
+    "angle": Family(exponential.exponential, _ALL, (2,)),
+    "rodrigues": Family(exponential.exponential, _ALL, (3,)),
+    "euler": Family(givens.givens, _GIVENS, (3,)),
+    "quaternion": Family(quaternions.quaternion, _QUATERNION, (3, 4), lambda d: 4 * (d - 2)),
+}
+_REFLECTIONS = Family(
+    householder.reflections,
+    "one component of O(d), of determinant (-1)^d, but for a set of measure zero, which is a limit",
+)
+
+
+class SpecialOrthogonal:
+    """Rotations: ``R(params) -> (..., d, d)`` with ``R^T R = I`` and ``det R = +1`` to rounding.
+
+    It holds for any finite parameters, and gradients are finite there. Zero parameters give the
+    identity. Everything runs on whole batches; there is no Python loop over them.
+
+    ========== ============= =================== =================================================
+    method     d             parameters          reaches
+    ========== ============= =================== =================================================
+    cayley     any           d (d - 1) / 2       rotations without an angle of pi
+    exp        any           d (d - 1) / 2       all
+    householder any          d (d - 1) / 2       all but a set of measure zero (d = 2: but -1)
+    givens     any           d (d - 1) / 2       all (Euler angles; gimbal lock)
+    angle      2             1                   all (= exp)
+    rodrigues  3             3                   all (= exp)
+    euler      3             3                   all (= givens)
+    quaternion 3, 4          4, 8                all, twice, without singular points but one
+    ========== ============= =================== =================================================
+
+    Args:
+        dim: d >= 1; there are no parameters for d = 1.
+        method: a name above. By default ``exp`` up to d = 4, where it has a closed form, and
+            ``householder`` above, which needs neither a linear solve nor bounds on parameters.
+
+    Attributes:
+        num_params: length of the last dimension of ``params``.
+        determinant: of all results, +1.
+        reach: which rotations the method reaches, in words.
+
+    Raises:
+        ValueError: for d < 1, an unknown method, a method that d does not have.
+    """
+
+    determinant = 1
+
+    def __init__(self, dim: int, method: str | None = None) -> None:
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise ValueError(f"dim must be a whole number >= 1, got {dim!r}")
+        if method is None:
+            method = "exp" if dim <= MAX_CLOSED_FORM else "householder"
+        if method not in _FAMILIES:
+            raise ValueError(f"method must be one of {', '.join(_FAMILIES)}; got {method!r}")
+        self.dim = dim
+        self.method = method
+        self._family = self._choose()
+        dims = self._family.dims
+        if dims and dim not in dims:
+            raise ValueError(f"method {method!r} exists for d = {dims} only, got d = {dim}")
+        self.num_params = self._family.num_params(dim)
+        self.reach = self._family.reach
+
+    def _choose(self) -> Family:
+        return _FAMILIES[self.method]
+
+    def __call__(self, params: Tensor) -> Tensor:
+        """(..., num_params) -> (..., d, d).
+
+        Raises:
+            TypeError: parameters that are not floating point.
+            ValueError: a last dimension other than ``num_params``.
+        """
+        if not isinstance(params, Tensor) or not params.is_floating_point():
+            given = params.dtype if isinstance(params, Tensor) else type(params).__name__
+            raise TypeError(f"params must be a floating-point tensor, got {given}")
+        if params.dim() == 0 or params.shape[-1] != self.num_params:
+            raise ValueError(
+                f"params must have shape (..., {self.num_params}) for {self}, "
+                f"got {tuple(params.shape)}"
+            )
+        if self.dim == 1:
+            return params.sum(-1)[..., None, None] + self.determinant
+        return self._family.matrix(params, self.dim)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dim}, method={self.method!r})"
+
+
+class Orthogonal(SpecialOrthogonal):
+    """Orthogonal matrices, ``R^T R = I`` to rounding, of one determinant: a continuous family
+    cannot change it.
+
+    As :class:`SpecialOrthogonal`, but for ``householder``, the default: the plain product of d
+    reflections, of determinant (-1)^d, as in the published sheaf models (Bodnar et al. 2022). Its
+    value at zero parameters is -I.
+    """
+
+    def __init__(self, dim: int, method: str | None = "householder") -> None:
+        super().__init__(dim, method)
+        if self.method == "householder" and dim % 2:
+            self.determinant = -1
+
+    def _choose(self) -> Family:
+        return _REFLECTIONS if self.method == "householder" else super()._choose()

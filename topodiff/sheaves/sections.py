@@ -1,0 +1,117 @@
+"""Global sections, ``H^0 = ker delta_0``, and null spaces of sparse matrices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+from topodiff.complexes import CellComplex
+from topodiff.complexes.incidence import Incidence
+from topodiff.sheaves.maps import Maps
+
+if TYPE_CHECKING:
+    from topodiff.sheaves.sheaf import CellularSheaf
+
+_DENSE = 300
+_STEPS = 8
+
+
+def incidence_at(complex: CellComplex, rank: int) -> Incidence:
+    """``complex.incidence(rank)``, and without entries beyond both ends, for 0 <= rank <= R + 1."""
+    if 1 <= rank <= complex.rank:
+        return complex.incidence(rank)
+    empty = torch.zeros(2, 0, dtype=torch.long, device=complex.device)
+    return Incidence(empty, empty[0], complex.num_cells(rank - 1), complex.num_cells(rank))
+
+
+def block_matrix(incidence: Incidence, signed: Tensor, stalk_dim: int) -> sp.csr_matrix:
+    """(num_cells d x num_faces d) with the given maps, (nnz,), (nnz, d) or (nnz, d, d), as
+    blocks."""
+    values = signed.detach().cpu().numpy()
+    face, ptr = incidence.face.cpu().numpy(), incidence.cell_ptr.cpu().numpy()
+    shape = (incidence.num_cells, incidence.num_faces)
+    if values.ndim == 1:
+        matrix = sp.csr_matrix((values, face, ptr), shape=shape)
+        return sp.kron(matrix, sp.identity(stalk_dim, dtype=values.dtype), format="csr")
+    d = values.shape[1]
+    if values.ndim == 2:
+        values = values[:, :, None] * np.eye(d, dtype=values.dtype)
+    if values.shape[0] == 0:
+        return sp.csr_matrix((shape[0] * d, shape[1] * d), dtype=values.dtype)
+    blocks = sp.bsr_matrix((values, face, ptr), shape=(shape[0] * d, shape[1] * d))
+    return blocks.tocsr()
+
+
+def sign_maps(maps: Maps, incidence: Incidence) -> Tensor:
+    """``sign * maps``; the integer signs themselves for identities."""
+    if maps is None:
+        return incidence.sign
+    return maps * incidence.sign.to(maps.dtype).reshape(-1, *[1] * (maps.dim() - 1))
+
+
+def coboundary_matrix(sheaf: CellularSheaf, rank: int) -> sp.csr_matrix:
+    """See :meth:`CellularSheaf.coboundary_matrix`; rank R gives a matrix without rows."""
+    if not 0 <= rank <= sheaf.complex.rank:
+        raise ValueError(f"coboundaries have ranks 0 to {sheaf.complex.rank}, got {rank}")
+    incidence = incidence_at(sheaf.complex, rank + 1)
+    maps = sheaf.restriction_maps(rank + 1) if rank < sheaf.complex.rank else None
+    return block_matrix(incidence, sign_maps(maps, incidence), sheaf.stalk_dim)
+
+
+def global_sections(sheaf: CellularSheaf, tol: float = 1e-9) -> Tensor:
+    """(n_0, d, k) orthonormal basis of the sections that agree over every edge.
+
+    Args:
+        sheaf: any sheaf; weights do not matter.
+        tol: directions with ``|delta x|^2 <= tol |L|`` for unit x count as sections, |L| bounded by
+            the row sums of ``L = delta^T delta``.
+    """
+    delta = coboundary_matrix(sheaf, 0).astype(np.float64)
+    basis = null_space((delta.T @ delta).tocsr(), tol)
+    dtype = sheaf.dtype or torch.get_default_dtype()
+    shape = (sheaf.complex.shape[0], sheaf.stalk_dim, basis.shape[1])
+    return torch.from_numpy(basis).reshape(shape).to(sheaf.device, dtype)
+
+
+def null_space(matrix: sp.csr_matrix, tol: float = 1e-9) -> np.ndarray:
+    """(n, k) orthonormal basis of the kernel of a symmetric positive semidefinite matrix.
+
+    Up to 300 rows by dense eigenvectors; above, by inverse iteration on blocks (which finds
+    repeated eigenvalues, where a single Krylov sequence may not) with one sparse LU factorisation.
+    Its cost depends on the fill: small for meshes, large for random graphs.
+    """
+    n = matrix.shape[0]
+    bound = float(abs(matrix).sum(axis=1).max()) if matrix.nnz else 0.0
+    if bound == 0.0:
+        return np.eye(n)
+    if not np.isfinite(bound):
+        raise ValueError("the matrix has entries that are not finite: check maps with validate()")
+    shifted = (matrix + 1e-3 * tol * bound * sp.identity(n)).tocsc()
+    width = 8
+    solve = None
+    while width < n // 2 and n > _DENSE:
+        if solve is None:
+            options = {"SymmetricMode": True}
+            solve = scipy.sparse.linalg.splu(
+                shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options
+            ).solve
+        values, vectors = _inverse_iteration(matrix, solve, width)
+        if values[-1] > tol * bound:
+            return vectors[:, values <= tol * bound]
+        width *= 2
+    values, vectors = np.linalg.eigh(matrix.toarray())
+    return vectors[:, values <= tol * bound]
+
+
+def _inverse_iteration(matrix: sp.csr_matrix, solve, width: int):  # type: ignore[no-untyped-def]
+    """The lowest ``width`` Ritz values and vectors."""
+    block = np.random.default_rng(0).standard_normal((matrix.shape[0], width))
+    for _ in range(_STEPS):
+        block = np.linalg.qr(solve(block))[0]
+    values, rotation = np.linalg.eigh(block.T @ (matrix @ block))
+    return values, block @ rotation

@@ -1,0 +1,58 @@
+"""Whether sheaf diffusion separates classes of vertices in the limit of infinite time.
+
+``x' = -L x`` takes x0 to its projection onto the global sections. A sheaf separates the classes
+if, for almost every x0, each class then has a hyperplane in the stalk that parts it from all
+others (Bodnar et al., Neural Sheaf Diffusion, NeurIPS 2022, definition 7 and propositions 8 to 13).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.optimize import linprog
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from topodiff.sheaves.sheaf import CellularSheaf
+
+_MARGIN = 1e-6
+
+
+def separates(sheaf: CellularSheaf, labels: Tensor, trials: int = 3, seed: int = 0) -> bool:
+    """Whether the limits of ``trials`` random states are linearly separable by class.
+
+    Args:
+        sheaf: on a connected graph; its limits are projections onto ``sheaf.global_sections()``.
+        labels: (n_0,) integers, the class of each vertex.
+        trials: random normal states with one channel; all must be separable.
+        seed: of the random states.
+    """
+    if labels.shape != (sheaf.complex.shape[0],) or labels.is_floating_point():
+        raise ValueError(
+            f"labels must be ({sheaf.complex.shape[0]},) integers, one for each vertex; "
+            f"got {labels.dtype} {tuple(labels.shape)}"
+        )
+    basis = sheaf.global_sections().double().cpu()
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(trials):
+        weights = torch.randn(basis.shape[-1], generator=generator, dtype=basis.dtype)
+        limit = (basis @ weights).numpy()
+        if not all(_separable(limit, (labels == c).cpu().numpy()) for c in labels.unique()):
+            return False
+    return True
+
+
+def _separable(points: np.ndarray, inside: np.ndarray) -> bool:
+    """Is there (a, b) with a . p + b >= 1 inside and <= -1 outside, at a margin above rounding?"""
+    if inside.all():
+        return True
+    scale = np.abs(points).max()
+    if scale < _MARGIN:
+        return False
+    sign = np.where(inside, 1.0, -1.0)
+    rows = -sign[:, None] * np.column_stack([points / scale, np.ones(len(points))])
+    bounds = [(-1 / _MARGIN, 1 / _MARGIN)] * rows.shape[1]
+    found = linprog(np.zeros(rows.shape[1]), rows, -np.ones(len(rows)), bounds=bounds)
+    return bool(found.status == 0)
