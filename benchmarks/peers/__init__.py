@@ -1,0 +1,1 @@
+"""Models that benchmarks compare with, written with the libraries that people use today."""
