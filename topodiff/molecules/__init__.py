@@ -1,0 +1,28 @@
+"""Molecules as featurised ring complexes: SMILES, RDKit molecules, tables of them, splits."""
+
+from topodiff.molecules.features import FEATURES, Column, FeatureSet, feature_set
+from topodiff.molecules.files import TableError
+from topodiff.molecules.lift import from_mol, from_smiles, lift_all
+from topodiff.molecules.parse import MoleculeError
+from topodiff.molecules.settings import LiftSettings
+from topodiff.molecules.splits import column_split, random_split, scaffold_split
+from topodiff.molecules.table import Failure, MoleculeTable, read_table
+
+__all__ = [
+    "FEATURES",
+    "Column",
+    "Failure",
+    "FeatureSet",
+    "LiftSettings",
+    "MoleculeError",
+    "MoleculeTable",
+    "TableError",
+    "column_split",
+    "feature_set",
+    "from_mol",
+    "from_smiles",
+    "lift_all",
+    "random_split",
+    "read_table",
+    "scaffold_split",
+]

@@ -1,0 +1,114 @@
+"""CSV and TSV files as records with line numbers; damage stays in its record."""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from topodiff.molecules.files import Record, Source, TableError, is_utf8, open_text, position
+
+MAX_LINES = 100  # of one record; a quote open for longer was never closed
+MAX_LINE = 2**20  # characters read of one line
+DELIMITERS = ",\t;"
+
+
+def read_records(path: Path, delimiter: str | None = None) -> Iterator[Record]:
+    """Records of a delimited file, the header first; blank lines are left out.
+
+    The delimiter is the one of comma, tab and semicolon that the first line has most of.
+    """
+    with open_text(path) as stream:
+        lines = _Lines(stream)
+        while lines.more():
+            if delimiter is None:
+                first = lines.peek()
+                delimiter = max(DELIMITERS, key=first.count)
+            record = _next_record(lines, delimiter)
+            if record.fields or record.problem:
+                yield record
+
+
+class _Lines:
+    """Lines of a stream that can be taken back."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+        self.ahead: deque[str] = deque()
+        self.number = 0
+
+    def more(self) -> bool:
+        if not self.ahead and (line := self.stream.readline(MAX_LINE)):
+            self.ahead.append(line)
+        return bool(self.ahead)
+
+    def peek(self) -> str:
+        return self.ahead[0]
+
+    def take(self) -> str:
+        self.more()
+        self.number += 1
+        return self.ahead.popleft()
+
+    def give_back(self, lines: list[str]) -> None:
+        self.ahead.extendleft(reversed(lines))
+        self.number -= len(lines)
+
+
+def _next_record(lines: _Lines, delimiter: str) -> Record:
+    taken: list[str] = []
+
+    def feed() -> Iterator[str]:
+        while len(taken) < MAX_LINES and lines.more():
+            taken.append(lines.take())
+            yield taken[-1]
+
+    start = lines.number + 1
+    try:
+        fields = next(csv.reader(feed(), delimiter=delimiter, strict=True), [])
+        problem = None if all(map(is_utf8, taken)) else "bytes that are not UTF-8"
+    except csv.Error as error:
+        lines.give_back(taken[1:])
+        quote = len(taken) > 1 or "unexpected end" in str(error)
+        problem = "a quote opens and never closes" if quote else str(error)
+        fields = taken[0].rstrip("\r\n").split(delimiter)
+    return Record(start, fields, problem)
+
+
+def read_delimited(path: Path, smiles_column: str | None) -> Source:
+    """All rows of a file with a header; rows of another width carry a problem."""
+    records = list(read_records(path))
+    if not records:
+        raise TableError(f"{path}: the file is empty")
+    header = records.pop(0)
+    if header.problem:
+        raise TableError(f"{path}: line {header.line} (the header): {header.problem}")
+    columns = [name.strip() for name in header.fields]
+    if not records:
+        raise TableError(f"{path}: there is a header (columns {columns}) and no row below it")
+    place = _find_smiles(columns, smiles_column, path)
+    checked = [_check_width(record, columns) for record in records]
+    smiles = ["" if r.problem else r.fields[place] for r in checked]
+    return Source(columns, checked, smiles, columns[place])
+
+
+def _check_width(record: Record, columns: list[str]) -> Record:
+    if record.problem is None and len(record.fields) != len(columns):
+        found, expected = len(record.fields), len(columns)
+        return record._replace(problem=f"{found} fields where the header has {expected}")
+    return record
+
+
+def _find_smiles(columns: list[str], name: str | None, path: Path) -> int:
+    if name is not None:
+        return position(columns, name, path)
+    exact = [i for i, c in enumerate(columns) if c.lower() == "smiles"]
+    found = exact or [i for i, c in enumerate(columns) if "smiles" in c.lower()]
+    if len(found) != 1:
+        what = "several columns" if found else "no column"
+        raise TableError(
+            f"{path}: {what} with 'smiles' in the name; give smiles_column, one of {columns}"
+        )
+    return found[0]

@@ -1,0 +1,111 @@
+"""Text to RDKit molecules, with the reason where there is none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rdkit import Chem, rdBase
+
+MAX_CHARACTERS = 100_000  # about 30,000 atoms; RDKit's time grows with the square of the length
+
+
+class MoleculeError(ValueError):
+    """A text or molecule that cannot be used; the message is the reason."""
+
+
+def mol_from_smiles(smiles: str) -> Chem.Mol:
+    """Sanitised molecule of at least one atom. Call it within :func:`silenced`.
+
+    Raises:
+        MoleculeError: with RDKit's reason (syntax, valence, kekulisation), or ours: empty, too
+            long, characters that no SMILES has, text after the SMILES.
+    """
+    text = smiles.strip()
+    if not text:
+        raise MoleculeError("empty SMILES")
+    if len(text) > MAX_CHARACTERS:
+        raise MoleculeError(f"SMILES of {len(text)} characters (at most {MAX_CHARACTERS})")
+    if not (text.isascii() and text.isprintable()):
+        raise MoleculeError("SMILES with characters other than printable ASCII")
+    if " " in text and not text.split(" ", 1)[1].startswith("|"):  # "|...|" is CXSMILES
+        raise MoleculeError("text after the SMILES, separated by a space")
+    return _checked(Chem.MolFromSmiles, text)
+
+
+def mol_from_block(block: str) -> Chem.Mol:
+    """Sanitised molecule of an MDL mol block; errors as for :func:`mol_from_smiles`."""
+    return _checked(Chem.MolFromMolBlock, block)
+
+
+def sanitised_copy(mol: Chem.Mol) -> Chem.Mol:
+    """Copy of a molecule with aromaticity, rings and stereo perceived as for a SMILES.
+
+    Raises:
+        TypeError: if it is not an RDKit molecule.
+        MoleculeError: if it has no atoms, or RDKit cannot sanitise it.
+    """
+    if not isinstance(mol, Chem.Mol):
+        raise TypeError(f"expected an RDKit molecule (rdkit.Chem.Mol), got {type(mol).__name__}")
+    if mol.GetNumAtoms() == 0:
+        raise MoleculeError("a molecule without atoms")
+    mol = Chem.Mol(mol)
+    try:
+        Chem.SanitizeMol(mol)
+    except ValueError as error:  # rdkit's MolSanitizeException is one
+        raise MoleculeError(_first_reason([str(error)])) from None
+    Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+    return mol
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Keep RDKit from writing to stderr; what it has to say becomes the reason of an error."""
+    block = rdBase.BlockLogs()
+    try:
+        yield
+    finally:
+        del block
+
+
+def _checked(parser: Callable[[str], Chem.Mol | None], text: str) -> Chem.Mol:
+    mol = parser(text)
+    if mol is None:
+        with _captured_log() as lines:
+            parser(text)
+        raise MoleculeError(_first_reason(lines))
+    if mol.GetNumAtoms() == 0:
+        raise MoleculeError("a molecule without atoms")
+    return mol
+
+
+def _first_reason(lines: list[str]) -> str:
+    """What RDKit says first, without time stamp and without repeating the input."""
+    for line in lines:
+        reason = line.split("] ", 1)[-1] if line.startswith("[") else line
+        reason = reason.split(" while parsing:")[0].split(" for input:")[0]
+        reason = reason.strip().split("\n")[0].strip("*! ")
+        if reason:
+            return reason[:300]
+    return "RDKit cannot read it"
+
+
+@contextmanager
+def _captured_log() -> Iterator[list[str]]:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("rdkit")
+    before = log.handlers, log.propagate
+    log.handlers, log.propagate = [handler], False
+    status = rdBase.LogStatus()  # switching streams forgets which logs were off
+    rdBase.LogToPythonLogger()
+    rdBase.EnableLog("rdApp.error")
+    try:
+        yield lines
+    finally:
+        rdBase.LogToCppStreams()
+        for name, state in (line.split(":") for line in status.split()):
+            (rdBase.EnableLog if state == "enabled" else rdBase.DisableLog)(name)
+        log.handlers, log.propagate = before

@@ -1,0 +1,186 @@
+"""Tables of molecules: what could be read as one batched complex, all else as reported failures."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from topodiff.complexes import CellComplex
+from topodiff.molecules.delimited import read_delimited
+from topodiff.molecules.files import Source, TableError, position
+from topodiff.molecules.lift_many import lift_many
+from topodiff.molecules.sdf import read_sdf
+from topodiff.molecules.settings import LiftSettings
+
+MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-"))
+FLOAT32_LIMIT = (2 - 2**-24) * 2.0**127  # from here on float32 rounds to infinity
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+class Failure(NamedTuple):
+    """A row that gave no molecule: its line in the file, its content, why, and which row it is."""
+
+    line: int
+    content: str
+    reason: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.reason}: {self.content!r}"
+
+
+@dataclass
+class MoleculeTable:
+    """Molecules of a file. Molecule i is complex i of ``complexes`` and row ``row_numbers[i]``.
+
+    Attributes:
+        complexes: batched complex, one per good row; take parts of it with ``select``.
+        y: (n, tasks) float32 targets, NaN where missing; None without target columns.
+        smiles: (n) SMILES, as in the file (of an SDF: as RDKit writes them).
+        columns, rows: header and all rows of the file, good and bad, in order, as text.
+        row_numbers: (n) numbers of the good rows.
+        lines: line of the file on which each row starts.
+        failures: the bad rows.
+        smiles_column, target_columns: names; None for an SDF.
+    """
+
+    complexes: CellComplex
+    y: Tensor | None
+    smiles: list[str]
+    columns: list[str]
+    rows: list[list[str]]
+    row_numbers: list[int]
+    lines: list[int]
+    failures: list[Failure]
+    smiles_column: str | None
+    target_columns: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.smiles)
+
+    def column(self, name: str) -> list[str]:
+        """The cells of a column for the good rows, in the order of the molecules."""
+        place = position(self.columns, name, "table")
+        return [self.rows[r][place] for r in self.row_numbers]
+
+    def summary(self, limit: int = 10) -> str:
+        """How many rows were read, and the first failures, a line each."""
+        total = len(self.rows)
+        lines = [f"{len(self)} of {total} rows are molecules, {len(self.failures)} failed"]
+        lines += [f"  {failure}" for failure in self.failures[:limit]]
+        if len(self.failures) > limit:
+            lines.append(f"  ... and {len(self.failures) - limit} more")
+        return "\n".join(lines)
+
+
+def read_table(
+    path: str | Path,
+    smiles_column: str | None = None,
+    target_columns: Sequence[str] | str | None = None,
+    *,
+    strict: bool = False,
+    num_workers: int = 0,
+    cache: bool = True,
+    progress: bool | None = None,
+    **settings: object,
+) -> MoleculeTable:
+    """Read molecules from a CSV, TSV or SDF file, also gzipped, in UTF-8.
+
+    Args:
+        path: ``.sdf`` and ``.sdf.gz`` are read as SDF, everything else as delimited text.
+        smiles_column: by default the only column whose name contains "smiles".
+        target_columns: columns (SDF: properties) of numbers; empty cells are missing targets.
+        strict: raise at the first kind of problem instead of reporting bad rows.
+        num_workers: processes that lift; 0 lifts in this one.
+        cache: keep the lifted molecules on disk, see :mod:`topodiff.molecules.cache`.
+        progress: show a progress bar; by default on a terminal, for work of more than a second.
+        settings: rings, max_ring_size, features, explicit_hydrogens, as for ``from_smiles``.
+
+    Raises:
+        TableError: (a ValueError) if the file is empty, damaged or not UTF-8, if columns are
+            missing or ambiguous, if no row holds a molecule; with ``strict`` for any bad row.
+    """
+    path = Path(path)
+    options = LiftSettings(**settings)  # type: ignore[arg-type]
+    wanted = [target_columns] if isinstance(target_columns, str) else list(target_columns or ())
+    sdf = path.name.lower().removesuffix(".gz").endswith((".sdf", ".sd"))
+    source = read_sdf(path) if sdf else read_delimited(path, smiles_column)
+    table = _lift_rows(source, path, wanted, options, num_workers, cache, progress)
+    if strict and table.failures:
+        raise TableError(f"{path}: {table.summary()}")
+    if not len(table):
+        raise TableError(f"{path}: no row holds a molecule\n{table.summary()}")
+    return table
+
+
+def _lift_rows(
+    source: Source,
+    path: Path,
+    wanted: list[str],
+    settings: LiftSettings,
+    num_workers: int,
+    cache: bool,
+    progress: bool | None,
+) -> MoleculeTable:
+    places = [position(source.columns, name, path) for name in wanted]
+    problems: dict[int, str] = {}
+    targets: dict[int, list[float]] = {}
+    for row, record in enumerate(source.records):
+        try:
+            if record.problem:
+                raise ValueError(record.problem)
+            targets[row] = [_number(record.fields[i], source.columns[i]) for i in places]
+        except ValueError as error:
+            problems[row] = str(error)
+    sound = list(targets)
+    lifted = lift_many(
+        [source.smiles[row] for row in sound],
+        settings,
+        num_workers=num_workers,
+        cache=cache,
+        progress=progress,
+    )
+    problems |= {sound[i]: reason for i, reason in lifted.failures}
+    good = [row for row in sound if row not in problems]
+    y = torch.tensor([targets[row] for row in good], dtype=torch.float32) if wanted else None
+    y = None if y is None else y.reshape(len(good), len(wanted))
+    return MoleculeTable(
+        complexes=lifted.complexes.replace(y=y),
+        y=y,
+        smiles=[source.smiles[row].strip() for row in good],
+        columns=source.columns,
+        rows=[record.fields for record in source.records],
+        row_numbers=good,
+        lines=[record.line for record in source.records],
+        failures=[_failure(source, row, problems[row]) for row in sorted(problems)],
+        smiles_column=source.smiles_column,
+        target_columns=wanted,
+    )
+
+
+def _failure(source: Source, row: int, reason: str) -> Failure:
+    record = source.records[row]
+    content = ",".join(record.fields)
+    content = content.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    content = content if len(content) <= 200 else f"{content[:200]}..."
+    return Failure(record.line, content, reason, row)
+
+
+def _number(cell: str, column: str) -> float:
+    """A finite number that float32 can hold, NaN for a missing one; ValueError otherwise."""
+    text = cell.strip()
+    if text.lower() in MISSING:
+        return math.nan
+    shown = text if len(text) <= 40 else f"{text[:40]}..."
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(f"target {column!r} is not a finite number: {shown!r}")
+    if abs(value := float(text)) >= FLOAT32_LIMIT:
+        raise ValueError(f"target {column!r} is too large for float32: {shown!r}")
+    return value
