@@ -5,9 +5,10 @@ PyTorch), ``cpu`` (compiled) and, where it is installed, ``torch_scatter``. Choo
 kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``.
 """
 
-from topodiff.kernels import backend, cpu, reference
+from topodiff.kernels import backend, cpu, reference, torch_scatter
 from topodiff.kernels.activations import ACTIVATIONS
 from topodiff.kernels.backend import active, available, use, why_unavailable
+from topodiff.kernels.cpu import instruction_set
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
 from topodiff.kernels.segments import (
     scatter_reduce,
@@ -18,6 +19,7 @@ from topodiff.kernels.segments import (
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
+backend.register("torch_scatter", torch_scatter.load)
 backend.start_from_environment()
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "coface_message",
     "gather_reduce",
     "incidence_matmul",
+    "instruction_set",
     "scatter_reduce",
     "segment_reduce",
     "segment_softmax",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels.activations import ACTIVATIONS
-from topodiff.kernels.backend import Implementation
+from topodiff.kernels.backend import Implementation, why_unavailable
 
 try:
     from topodiff.kernels import _cpu
@@ -30,6 +30,14 @@ def limit_instruction_set(name: str | None = None) -> str:
     if name and name not in INSTRUCTION_SETS:
         raise ValueError(f"instruction set {name!r}: expected one of {', '.join(INSTRUCTION_SETS)}")
     return _cpu.limit_instruction_set(name or "")
+
+
+def instruction_set() -> str | None:
+    """The instruction set of the compiled kernels in use: ``baseline``, ``avx2`` or ``avx512``.
+
+    ``None`` where they cannot run.
+    """
+    return _cpu.instruction_set() if why_unavailable("cpu") is None else None
 
 
 def _empty(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor:

@@ -13,12 +13,15 @@ from topodiff.kernels.activations import activate, derivative
 from topodiff.kernels.backend import Implementation
 
 
+def check_ptr(ptr: Tensor, nnz: int) -> None:
+    if int(ptr[0]) != 0 or int(ptr[-1]) != nnz or bool((ptr[1:] < ptr[:-1]).any()):
+        raise ValueError(f"ptr must rise from 0 to the number of entries, {nnz}; got {ptr}")
+
+
 def segments_of(ptr: Tensor, nnz: int) -> Tensor:
     """Segment number of each entry, ``(nnz,)``."""
-    lengths = ptr[1:] - ptr[:-1]
-    if int(ptr[0]) != 0 or int(ptr[-1]) != nnz or bool((lengths < 0).any()):
-        raise ValueError(f"ptr must rise from 0 to the number of entries, {nnz}; got {ptr}")
-    return torch.repeat_interleave(lengths, output_size=nnz)
+    check_ptr(ptr, nnz)
+    return torch.repeat_interleave(ptr[1:] - ptr[:-1], output_size=nnz)
 
 
 def check_index(index: Tensor, size: int) -> None:
@@ -141,6 +144,8 @@ def incidence_sum(
     cell_ptr: Tensor, face_ptr: Tensor, by_face: Tensor, transpose: bool,
 ) -> Tensor:  # fmt: skip
     source, target, ptr = (face, cell, cell_ptr) if transpose else (cell, face, face_ptr)
+    check_ptr(ptr, face.shape[0])
+    check_index(by_face, face.shape[0])
     return scatter_sum(_messages(x, source, sign), target, ptr.shape[0] - 1, False)
 
 

@@ -139,6 +139,7 @@ const char* limit_instruction_set(const char* limit) {
 
 void bind_kernels(nb::module_& m) {
   m.def("limit_instruction_set", &limit_instruction_set);
+  m.def("instruction_set", [] { return table->name; });
   m.def("segment_sum", &over_segments<kSegmentSum>);
   m.def("segment_expand", &over_segments<kSegmentExpand>);
   m.def("segment_softmax", &over_segments<kSegmentSoftmax>);

@@ -110,14 +110,15 @@ void gather_extreme(const Args& a, Report* report) {
               continue;
             }
             V v[P::K];
-            Extreme<P, largest.value, wanted.value> extreme;
-            for (i64 e = begin; e < end; ++e) {
+            auto read = [&](i64 e) {
               prefetch_row<P>(x + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
               const T* row = x + index[e] * C + piece.at;
               for (int k = 0; k < P::K; ++k) v[k] = weight[e] * load<V>(row + k * P::N);
-              if (e == begin) extreme.start(v);
-              else extreme.take(v, e - begin);
-            }
+            };
+            Extreme<P, largest.value, wanted.value> extreme;
+            read(begin);
+            extreme.start(v);
+            for (i64 e = begin + 1; e < end; ++e) read(e), extreme.take(v, e - begin);
             extreme.finish(begin, out + at, w);
           }
         });

@@ -156,12 +156,13 @@ void segment_extreme(const Args& a, Report* report) {
             continue;
           }
           V v[P::K];
-          Extreme<P, largest.value, wanted.value> extreme;
-          for (i64 e = begin; e < end; ++e) {
+          auto read = [&](i64 e) {
             for (int k = 0; k < P::K; ++k) v[k] = load<V>(x + e * C + piece.at + k * P::N);
-            if (e == begin) extreme.start(v);
-            else extreme.take(v, e - begin);
-          }
+          };
+          Extreme<P, largest.value, wanted.value> extreme;
+          read(begin);
+          extreme.start(v);
+          for (i64 e = begin + 1; e < end; ++e) read(e), extreme.take(v, e - begin);
           extreme.finish(begin, out + at, w);
         }
       });

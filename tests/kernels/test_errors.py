@@ -1,0 +1,115 @@
+"""Wrong arguments are refused before anything is computed, by every implementation."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from kernel_cases import COMPILED, implementation
+
+from topodiff import kernels
+from topodiff.kernels import gather_reduce, scatter_reduce, segment_reduce, segment_softmax
+
+NAMES = ["reference", "cpu"] if COMPILED else ["reference"]
+if "torch_scatter" in kernels.available():
+    NAMES.append("torch_scatter")
+X = torch.ones(4, 3)
+INDEX = torch.tensor([0, 1, 1, 2])
+PTR = torch.tensor([0, 3, 4])
+FACE_PTR, BY_FACE = torch.tensor([0, 1, 3, 4]), torch.tensor([0, 1, 2, 3])
+
+
+def coface(p, q, face=INDEX, cell_ptr=PTR, activation="relu"):  # type: ignore[no-untyped-def]
+    return kernels.coface_message(p, q, face, cell_ptr, FACE_PTR, BY_FACE, activation)
+
+
+def incidence(x, cell=INDEX, transpose=False, by_face=BY_FACE):  # type: ignore[no-untyped-def]
+    face, cell_ptr = torch.tensor([0, 1, 1, 2]), torch.tensor([0, 1, 3, 4])
+    return kernels.incidence_matmul(x, face, cell, None, cell_ptr, FACE_PTR, by_face, transpose)
+
+
+BAD_VALUES = {
+    "ptr falls": lambda: kernels.segment_reduce(X, torch.tensor([0, 3, 2, 4])),
+    "ptr beyond the end": lambda: kernels.segment_reduce(X, torch.tensor([0, 9, 4])),
+    "negative ptr": lambda: kernels.segment_reduce(X, torch.tensor([0, -9, 4]), "max"),
+    "ptr too short": lambda: kernels.segment_softmax(X, torch.tensor([0, 3])),
+    "ptr starts late": lambda: kernels.segment_softmax(X, torch.tensor([1, 4])),
+    "scatter index": lambda: kernels.scatter_reduce(X, torch.tensor([0, 1, 7, 0]), 3),
+    "negative index": lambda: kernels.scatter_reduce(X, torch.tensor([0, -1, 2, 0]), 3, "max"),
+    "gather index": lambda: kernels.gather_reduce(X, torch.tensor([0, 1, 2, 4]), PTR),
+    "gather max index": lambda: kernels.gather_reduce(
+        X, torch.tensor([0, 1, 2, -4]), PTR, reduce="max"
+    ),
+    "key": lambda: kernels.sort_by_key(torch.tensor([0, 5]), 5),
+    "face": lambda: coface(X[:3], X[:2], face=torch.tensor([0, 1, 1, 3])),
+    "cell_ptr": lambda: coface(X[:3], X[:2], cell_ptr=torch.tensor([0, 5, 4])),
+    "cell": lambda: incidence(X[:3], cell=torch.tensor([0, 1, 1, 3])),
+    "by_face": lambda: incidence(X[:3], by_face=torch.tensor([0, 1, 2, 2**40])),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("what", BAD_VALUES)
+def test_bad_values(what: str, name: str) -> None:
+    with implementation(name), pytest.raises(ValueError, match=r"(must lie in|must rise).*got"):
+        BAD_VALUES[what]()
+
+
+BAD_ARGUMENTS = {
+    "x is a list": (TypeError, "x must be a tensor, got list", lambda: segment_reduce([1], PTR)),
+    "integer x": (TypeError, "floating point, got torch.int64", lambda: segment_reduce(INDEX, PTR)),
+    "scalar x": (ValueError, "leading dimension", lambda: segment_softmax(torch.tensor(1.0), PTR)),
+    "float ptr": (
+        TypeError,
+        "ptr must be int64 or int32, got torch.float",
+        lambda: segment_reduce(X, PTR.float()),
+    ),
+    "empty ptr": (ValueError, "got 0 entries", lambda: segment_reduce(X, PTR[:0])),
+    "matrix index": (
+        ValueError,
+        r"vector, got shape \(4, 1\)",
+        lambda: scatter_reduce(X, INDEX[:, None], 3),
+    ),
+    "short index": (
+        ValueError,
+        "index must have 4 entries, got 2",
+        lambda: scatter_reduce(X, INDEX[:2], 3),
+    ),
+    "negative size": (
+        ValueError,
+        "num_segments must not be negative, got -1",
+        lambda: scatter_reduce(X, INDEX, -1),
+    ),
+    "reduce": (
+        ValueError,
+        "one of sum, mean, max, min; got 'prod'",
+        lambda: segment_reduce(X, PTR, "prod"),
+    ),
+    "weight shape": (
+        ValueError,
+        r"weight must have shape \(4,\), got \(3,\)",
+        lambda: gather_reduce(X, INDEX, PTR, X[0]),
+    ),
+    "weight dtype": (
+        TypeError,
+        "weight must be integer or torch.float32",
+        lambda: gather_reduce(X, INDEX, PTR, X[:, 0].double()),
+    ),
+    "mixed indices": (TypeError, "expected one dtype", lambda: gather_reduce(X, INDEX, PTR.int())),
+    "activation": (
+        ValueError,
+        "activation must be one of .*got 'gelu'",
+        lambda: coface(X[:3], X[:2], activation="gelu"),
+    ),
+    "neither p nor q": (ValueError, "both None", lambda: coface(None, None)),
+    "rows of p": (ValueError, "p must have 3 rows, got 4", lambda: coface(X, X[:2])),
+    "rows of q": (ValueError, "q must have 2 rows, got 4", lambda: coface(X[:3], X)),
+    "p unlike q": (ValueError, "share dtype and channels", lambda: coface(X[:3], X[:2, :1])),
+    "rows of x": (ValueError, "x must have 3 rows, got 4", lambda: incidence(X, transpose=True)),
+}
+
+
+@pytest.mark.parametrize("what", BAD_ARGUMENTS)
+def test_bad_arguments(what: str) -> None:
+    error, message, call = BAD_ARGUMENTS[what]
+    with pytest.raises(error, match=message):
+        call()

@@ -1,0 +1,118 @@
+"""Every implementation gives the values and gradients of the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from kernel_cases import IMPLEMENTATIONS, Case, cases, implementation, make_case
+from kernel_operations import OPERATIONS, Operation
+from torch import Tensor
+
+from topodiff import kernels
+
+QUICK = settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors],
+)
+
+
+def values_and_gradients(operation: Operation, case: Case) -> list[Tensor]:
+    inputs = [getattr(case, name).detach().requires_grad_() for name in operation.inputs]
+    out = operation.run(case, *inputs)
+    seed = torch.arange(out.numel(), dtype=out.dtype).reshape(out.shape).sin()
+    return [out, *torch.autograd.grad(out, inputs, seed)]
+
+
+def assert_matches_reference(operation: Operation, case: Case, which: tuple) -> None:
+    with implementation("reference"):
+        expected = values_and_gradients(operation, case)
+    with implementation(*which):
+        actual = values_and_gradients(operation, case)
+        without_gradient = operation.run(case, *[getattr(case, n) for n in operation.inputs])
+    tolerance = 2e-5 if case.entries.dtype is torch.float32 else 1e-12
+    for a, e in zip(actual, expected, strict=True):
+        torch.testing.assert_close(a, e, rtol=tolerance, atol=10 * tolerance)
+    torch.testing.assert_close(without_gradient, actual[0].detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("name", OPERATIONS)
+@QUICK
+@given(case=cases())
+def test_matches_reference(name: str, which: tuple, case: Case) -> None:
+    assert_matches_reference(OPERATIONS[name], case, which)
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("channels", [(1,), (33,)])
+def test_matches_reference_where_threads_share_the_work(
+    name: str, which: tuple, channels: tuple[int, ...]
+) -> None:
+    lengths = [s % 7 for s in range(2000)] + [0, 700, 0, 50_000 // channels[0]]
+    case = make_case(lengths, 1500, channels)
+    assert_matches_reference(OPERATIONS[name], case, which)
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("index_dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("shape", [(0, 0), (0, 5), (1, 1), (1000, 3), (300_000, 1000)])
+def test_sort_by_key(which: tuple, index_dtype: torch.dtype, shape: tuple[int, int]) -> None:
+    n, num_keys = shape
+    key = torch.randint(0, max(num_keys, 1), (n,), dtype=index_dtype)
+    with implementation(*which):
+        ptr, perm = kernels.sort_by_key(key, num_keys)
+    assert ptr.dtype == perm.dtype == index_dtype
+    assert torch.equal(perm.long(), torch.sort(key, stable=True).indices)
+    counts = torch.bincount(key, minlength=num_keys) if n else torch.zeros(num_keys)
+    assert ptr[0] == 0
+    assert torch.equal(ptr.diff().long(), counts.long())
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("activation", kernels.ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_activations_over_their_whole_range(
+    which: tuple, activation: str, dtype: torch.dtype
+) -> None:
+    """An edge hands each end the activation of the other."""
+    sizes = torch.logspace(-30, 4, 600, dtype=torch.float64)
+    z = torch.cat([-sizes, torch.zeros(1, dtype=torch.float64), sizes]).to(dtype)
+    other = torch.zeros_like(z)
+    p = torch.stack([z, other]).requires_grad_()
+    face, cell_ptr = torch.tensor([0, 1]), torch.tensor([0, 2])
+    arrays = (face, cell_ptr, torch.tensor([0, 1, 2]), torch.tensor([0, 1]))
+    with implementation(*which):
+        out = kernels.coface_message(p, None, *arrays, activation)[1]
+        (grad,) = torch.autograd.grad(out.sum(), p)
+    exact = z.double().requires_grad_()
+    expected = kernels.activations.activate(exact, activation)
+    (expected_grad,) = torch.autograd.grad(expected.sum(), exact)
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(out.double(), expected, rtol=8 * eps, atol=1e-36)
+    torch.testing.assert_close(grad[0].double(), expected_grad, rtol=16 * eps, atol=4 * eps)
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+def test_softmax_is_stable_and_masks(which: tuple) -> None:
+    x = torch.tensor([1e4, 1e4, -1e4, 3.0, -torch.inf, 3.0])
+    ptr = torch.tensor([0, 3, 6])
+    with implementation(*which):
+        y = kernels.segment_softmax(x, ptr)
+    assert y.tolist() == [0.5, 0.5, 0.0, 0.5, 0.0, 0.5]
+
+
+@pytest.mark.parametrize("which", [w for w in IMPLEMENTATIONS if w[0] == "cpu"], ids=str)
+@pytest.mark.parametrize("name", [n for n in OPERATIONS if "max" in n or "relu" in n])
+def test_nan_is_not_lost(name: str, which: tuple) -> None:
+    case = make_case([3, 2, 4], 3, (5,))
+    for field in OPERATIONS[name].inputs[:1]:
+        getattr(case, field)[1, 2] = torch.nan
+    with implementation("reference"):
+        expected = OPERATIONS[name].run(case, *[getattr(case, n) for n in OPERATIONS[name].inputs])
+    with implementation(*which):
+        actual = OPERATIONS[name].run(case, *[getattr(case, n) for n in OPERATIONS[name].inputs])
+    assert expected.isnan().any()
+    torch.testing.assert_close(actual, expected, equal_nan=True)
