@@ -5,7 +5,7 @@ from topodiff.molecules.files import TableError
 from topodiff.molecules.lift import from_mol, from_smiles, lift_all
 from topodiff.molecules.parse import MoleculeError
 from topodiff.molecules.settings import LiftSettings
-from topodiff.molecules.splits import column_split, random_split, scaffold_split
+from topodiff.molecules.splits import Split, column_split, random_split, scaffold_split
 from topodiff.molecules.table import Failure, MoleculeTable, read_table
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "LiftSettings",
     "MoleculeError",
     "MoleculeTable",
+    "Split",
     "TableError",
     "column_split",
     "feature_set",
