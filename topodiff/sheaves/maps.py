@@ -44,6 +44,15 @@ def multiply(a: Maps, b: Maps) -> Maps:
     return a * (b if b.dim() >= a.dim() else b.unsqueeze(-1))
 
 
+def add(a: Tensor, b: Tensor) -> Tensor:
+    """``a + b``, entry by entry."""
+    if a.dim() > b.dim():
+        a, b = b, a
+    if b.dim() == 3 and a.dim() < 3:
+        a = to_matrices(a, len(a), b.shape[-1], b)
+    return a.reshape(a.shape + (1,) * (b.dim() - a.dim())) + b
+
+
 def transpose(maps: Maps) -> Maps:
     """The transposed maps."""
     return maps.mT if maps is not None and maps.dim() == 3 else maps

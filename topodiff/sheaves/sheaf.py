@@ -104,12 +104,18 @@ class CellularSheaf:
 
     @classmethod
     def from_transport(
-        cls, complex: CellComplex, transports: Tensor, *, orthogonal: bool = False
+        cls,
+        complex: CellComplex,
+        transports: Tensor,
+        *,
+        weights: Tensor | None = None,
+        orthogonal: bool = False,
     ) -> CellularSheaf:
         """Sheaf on the graph with the given maps from tail to head: ``F_tail = T_e, F_head = I``.
 
         Args:
             transports: (n_1, d, d), or (n_1, d).
+            weights: (n_1,) positive, or none.
             orthogonal: promise that they are orthogonal: a connection, or O(d)-bundle.
         """
         if not isinstance(transports, Tensor) or transports.dim() not in (2, 3):
@@ -119,7 +125,7 @@ class CellularSheaf:
         one = torch.ones_like(transports[0]) if transports.dim() == 2 else torch.eye(stalk_dim)
         head = one.to(transports).expand_as(transports)
         maps = torch.stack([transports, head], 1).flatten(0, 1)
-        return cls(complex, stalk_dim, maps, orthogonal=orthogonal)
+        return cls(complex, stalk_dim, maps, weights=weights, orthogonal=orthogonal)
 
     # -- what it holds ---------------------------------------------------------------------------
 
@@ -241,3 +247,6 @@ def check_weights(complex: CellComplex, weights: Mapping[int, Tensor]) -> None:
         if not bool((w > 0).all()):
             k = int((~(w > 0)).nonzero()[0])
             raise ValueError(f"weights[{r}][{k}] is {float(w[k])}; weights must be positive")
+    dtypes = {w.dtype for w in weights.values()}
+    if len(dtypes) > 1:
+        raise TypeError(f"weights must share one dtype, got {dtypes}: convert with .to(dtype)")

@@ -1,0 +1,160 @@
+"""Coboundary, boundary, and the Laplacians ``delta^T W delta`` and ``delta V delta^T`` they
+make."""
+
+from __future__ import annotations
+
+import copy
+
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from topodiff import kernels
+from topodiff.complexes import CellComplex
+from topodiff.operators import primitives
+from topodiff.operators.algebra import BlockDiagonal, Transpose
+from topodiff.operators.base import LinearOperator
+from topodiff.sheaves import CellularSheaf
+from topodiff.sheaves.sections import block_matrix, incidence_at, sign_maps
+
+Domain = CellComplex | CellularSheaf
+
+
+class Coboundary(LinearOperator):
+    """``delta_r``: cochains of rank r -> r + 1, ``(delta x)_c = sum_f sign(f, c) F_{f<c} x_f``.
+
+    On a complex all maps are 1 and the matrix is the transposed boundary ``B_{r+1}^T``. At the last
+    rank it has no rows, at rank -1 no columns, so that formulas hold at both ends.
+
+    Args:
+        domain: a complex (states (n, channels)) or a sheaf (states (n, d, channels)).
+        rank: -1 <= r <= rank of the complex.
+    """
+
+    def __init__(self, domain: Domain, rank: int) -> None:
+        complex = complex_of(domain)
+        if not -1 <= rank <= complex.rank:
+            raise ValueError(f"coboundaries have ranks -1 to {complex.rank}, got {rank}")
+        maps, dtype = None, None
+        stalk: tuple[int, ...] = ()
+        self.orthogonal = True
+        if isinstance(domain, CellularSheaf):
+            stalk, dtype = (domain.stalk_dim,), domain.dtype
+            self.orthogonal = domain.orthogonal
+            if 0 <= rank < complex.rank:
+                maps = domain.restriction_maps(rank + 1)
+        self.complex, self.rank = complex, rank
+        self.incidence = incidence_at(complex, rank + 1)
+        self.maps = sign_maps(maps, self.incidence)
+        row_shape = (self.incidence.num_cells, *stalk)
+        super().__init__(row_shape, (self.incidence.num_faces, *stalk), dtype, complex.device)
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return primitives.coboundary(x, self.maps, self.incidence)
+
+    def _apply_transpose(self, y: Tensor) -> Tensor:
+        return primitives.adjoint(y, self.maps, self.incidence)
+
+    def _matrix(self) -> sp.csr_matrix:
+        d = self.col_shape[1] if len(self.col_shape) == 2 else 1
+        return block_matrix(self.incidence, self.maps, d)
+
+    def _absolute(self) -> Coboundary:
+        absolute = copy.copy(self)
+        absolute.maps = self.maps.abs()
+        return absolute
+
+    def squares(self, weight: Tensor | None, down: bool) -> Tensor:
+        """Diagonal blocks of ``delta^T W delta`` (of ``delta V delta^T`` if ``down``), in the form
+        of the maps: ``sum over cofaces c of f of w_c F^T F`` (faces f of c, v_f F F^T)."""
+        maps, i = self.maps, self.incidence
+        if self.orthogonal or maps.dim() == 1:
+            maps = torch.ones_like(i.sign) if self.orthogonal else maps
+            square = maps.to(self.dtype or torch.float64) ** 2
+        elif maps.dim() == 2:
+            square = maps**2
+        else:
+            square = maps @ maps.mT if down else maps.mT @ maps
+        if weight is not None:
+            weight = weight.index_select(0, i.face if down else i.cell)
+            square = square * weight.reshape(-1, *[1] * (square.dim() - 1))
+        if down:
+            return kernels.segment_reduce(square, i.cell_ptr)
+        return kernels.gather_reduce(square, i.by_face, i.face_ptr)
+
+
+class Boundary(Transpose):
+    """``B_r = delta_{r-1}^T``: chains of rank r -> r - 1; the matrix of a complex is
+    ``incidence_matrix(r)``.
+
+    Args:
+        domain: a complex or a sheaf.
+        rank: 0 <= r <= rank of the complex + 1.
+    """
+
+    def __init__(self, domain: Domain, rank: int) -> None:
+        super().__init__(Coboundary(domain, rank - 1))
+
+
+class Gram(LinearOperator):
+    """``delta^T W delta``, or ``delta V delta^T`` if ``down``, for a coboundary and positive
+    weights.
+
+    Args:
+        coboundary: delta.
+        weight: (n,) one number for each cell of the rank between, or none.
+        down: which of the two.
+        dtype: of the operator; None for weights that follow from the complex alone, which then take
+            the dtype of the state.
+    """
+
+    symmetric = True
+    positive_semidefinite = True
+
+    def __init__(
+        self,
+        coboundary: Coboundary,
+        weight: Tensor | None,
+        down: bool,
+        dtype: torch.dtype | None,
+    ) -> None:
+        shape = coboundary.row_shape if down else coboundary.col_shape
+        super().__init__(shape, shape, dtype, coboundary.device)
+        self.coboundary, self.weight, self.down = coboundary, weight, down
+
+    def _apply(self, x: Tensor) -> Tensor:
+        delta = self.coboundary
+        weight = None if self.weight is None else self.weight.to(x.dtype)
+        if not self.down:
+            return primitives.laplacian(x, delta.maps, delta.incidence, weight)
+        y = delta._apply_transpose(x)
+        if weight is not None:
+            y = weight.reshape(-1, *[1] * (y.dim() - 1)) * y
+        return delta._apply(y)
+
+    def _matrix(self) -> sp.csr_matrix:
+        delta = self.coboundary._matrix()
+        a, b = (delta, delta.T) if self.down else (delta.T, delta)
+        if self.weight is None:
+            return a @ b
+        shape = self.coboundary.col_shape if self.down else self.coboundary.row_shape
+        return a @ BlockDiagonal(self.weight, shape, self.dtype)._matrix() @ b
+
+    def _absolute(self) -> LinearOperator:
+        absolute = copy.copy(self)
+        absolute.coboundary = self.coboundary._absolute()
+        return absolute
+
+    def _blocks(self) -> Tensor:
+        return self.coboundary.squares(self.weight, self.down)
+
+
+def complex_of(domain: Domain) -> CellComplex:
+    """The complex itself, or that of a sheaf; TypeError otherwise."""
+    if isinstance(domain, CellularSheaf):
+        return domain.complex
+    if isinstance(domain, CellComplex):
+        return domain
+    raise TypeError(
+        f"an operator lives on a CellComplex or CellularSheaf, got {type(domain).__name__}"
+    )

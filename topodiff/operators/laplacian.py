@@ -1,0 +1,242 @@
+"""Hodge, sheaf, graph and connection Laplacians."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from topodiff.complexes import CellComplex, Incidence
+from topodiff.operators.algebra import BlockDiagonal, Congruence, Product
+from topodiff.operators.base import LinearOperator
+from topodiff.operators.coboundary import Coboundary, Domain, Gram, complex_of
+from topodiff.operators.roots import inverse_sqrt
+from topodiff.sheaves import CellularSheaf
+from topodiff.sheaves.maps import add
+from topodiff.sheaves.sections import incidence_at
+from topodiff.sheaves.sheaf import check_weights
+
+
+class Laplacian(LinearOperator):
+    """``L_r = delta_r^* delta_r + delta_{r-1} delta_{r-1}^*`` on cochains of one rank, in
+    orthonormal
+    coordinates: symmetric and positive semidefinite.
+
+    With weights W_r on the cochains the inner product is ``<x, y> = sum_c w_c x_c y_c`` and
+
+        L_r = W_r^{-1/2} delta_r^T W_{r+1} delta_r W_r^{-1/2}
+            + W_r^{1/2} delta_{r-1} W_{r-1}^{-1} delta_{r-1}^T W_r^{1/2},
+
+    similar to the operator of Hansen and Ghrist (2019) by ``W_r^{1/2}``. With weights on the edges
+    alone and r = 0 this is ``delta^T W delta``.
+
+    Attributes:
+        up, down: the two terms, before normalisation.
+        complex, rank: where the cochains live.
+    """
+
+    symmetric = True
+    positive_semidefinite = True
+
+    def __init__(
+        self,
+        domain: Domain,
+        rank: int,
+        weights: Mapping[int, Tensor],
+        normalized: bool | str,
+        dtype: torch.dtype | None,
+    ) -> None:
+        complex = complex_of(domain)
+        if not 0 <= rank <= complex.rank:
+            raise ValueError(f"Laplacians have ranks 0 to {complex.rank}, got {rank}")
+        check_weights(complex, weights)
+        self.complex, self.rank = complex, rank
+        below, own, above = (weights.get(rank + k) for k in (-1, 0, 1))
+        up: LinearOperator = Gram(Coboundary(domain, rank), above, False, dtype)
+        below = None if below is None else 1 / below
+        down: LinearOperator = Gram(Coboundary(domain, rank - 1), below, True, dtype)
+        if own is not None:
+            up = Congruence(BlockDiagonal(own.rsqrt(), up.col_shape, dtype), up)
+            down = Congruence(BlockDiagonal(own.sqrt(), up.col_shape, dtype), down)
+        self.up, self.down = up, down
+        # nothing lies below the vertices and above the last rank
+        self.operator = up if rank == 0 else down if rank == complex.rank else up + down
+        if normalized:
+            self.operator = self._normalise(augmented=normalized == "augmented")
+        shape = self.operator.col_shape
+        super().__init__(shape, shape, dtype, complex.device)
+
+    def _normalise(self, augmented: bool) -> LinearOperator:
+        """``D^{-1/2} L D^{-1/2}`` for the diagonal blocks D of L; ``x^T L x <= m x^T D x`` by
+        Cauchy and Schwarz for terms that meet at most m cells at once (edges have m = 2
+        vertices)."""
+        blocks = self.operator._blocks()
+        if augmented:
+            blocks = add(blocks, torch.ones_like(blocks.reshape(len(blocks), -1)[:, 0]))
+        above, below = (incidence_at(self.complex, self.rank + k) for k in (1, 0))
+        bound = max(_largest(above.cell_ptr), _largest(below.face_ptr))
+        operator = self.operator
+        scaling = BlockDiagonal(inverse_sqrt(blocks), operator.col_shape, operator.dtype)
+        return Congruence(scaling, operator, float(bound))
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return self.operator._apply(x)
+
+    def _matrix(self) -> sp.csr_matrix:
+        return self.operator._matrix()
+
+    def _absolute(self) -> LinearOperator:
+        return self.operator._absolute()
+
+    def _blocks(self) -> Tensor:
+        return self.operator._blocks()
+
+    def spectral_bound(self) -> float:
+        return self.operator.spectral_bound()
+
+
+def _largest(ptr: Tensor) -> int:
+    return int(ptr.diff().max()) if ptr.numel() > 1 else 0
+
+
+class HodgeLaplacian(Laplacian):
+    """``L_r = B_r^T B_r + B_{r+1} B_{r+1}^T`` of a complex (Eckmann 1944).
+
+    Args:
+        complex: any complex.
+        rank: 0 <= r <= rank of the complex.
+        weights: rank -> (n_r,) positive (``complex.weights``, say); see :class:`Laplacian`.
+        normalized: True for ``D^{-1/2} L D^{-1/2}`` with the diagonal D of L. ``"random_walk"`` for
+            weights from degrees, for which the terms ``up`` and ``down`` have spectra in [0, 1]
+            and stay
+            orthogonal: Schaub et al., Random walks on simplicial complexes and the normalized Hodge
+            1-Laplacian, SIAM Review 2020, for cells with any number of faces.
+    """
+
+    def __init__(
+        self,
+        complex: CellComplex,
+        rank: int,
+        *,
+        weights: Mapping[int, Tensor] | None = None,
+        normalized: bool | str = False,
+    ) -> None:
+        if normalized not in (False, True, "random_walk"):
+            raise ValueError(f'normalized must be False, True or "random_walk", got {normalized!r}')
+        if not isinstance(complex, CellComplex):
+            raise TypeError(
+                f"complex must be a CellComplex, got {type(complex).__name__}; a CellularSheaf has "
+                "a SheafLaplacian"
+            )
+        dtype = next((w.dtype for w in (weights or {}).values()), None)
+        if normalized == "random_walk":
+            if weights is not None:
+                raise ValueError('normalized="random_walk" sets the weights itself: give one only')
+            weights = _random_walk_weights(complex, rank)
+        super().__init__(complex, rank, weights or {}, normalized is True, dtype)
+
+
+def _random_walk_weights(complex: CellComplex, rank: int) -> dict[int, Tensor]:
+    """Weights 1 / m for cells with m faces, number of cofaces (at least 1) for the cells of
+    ``rank``, and on their faces the sum of m times that."""
+
+    def degrees(ptr: Tensor) -> Tensor:
+        return ptr.diff().double().clamp(min=1)
+
+    above: Incidence = incidence_at(complex, rank + 1)
+    below: Incidence = incidence_at(complex, rank)
+    own = degrees(above.face_ptr)
+    weights = {rank: own}
+    if rank < complex.rank:
+        weights[rank + 1] = 1 / degrees(above.cell_ptr)
+    if rank > 0:
+        share = (own * degrees(below.cell_ptr)).index_select(0, below.cell)
+        total = torch.zeros(below.num_faces, dtype=own.dtype, device=own.device)
+        total.index_add_(0, below.face, share)
+        weights[rank - 1] = torch.where(total > 0, total, 1.0)
+    return weights
+
+
+class SheafLaplacian(Laplacian):
+    """The Laplacian of a cellular sheaf, with its weights; ``delta^T W delta`` on the vertices.
+
+    Args:
+        sheaf: its maps of ``rank`` and ``rank`` + 1 are used.
+        normalized: False; True for ``D^{-1/2} L D^{-1/2}`` with the block diagonal D of L (0 where
+            D is singular, as on isolated vertices); ``"augmented"`` for ``(D + I)^{-1/2}`` in its
+            place, as in the published code of neural sheaf diffusion (Bodnar et al. 2022).
+        rank: of the cochains.
+    """
+
+    def __init__(
+        self, sheaf: CellularSheaf, normalized: bool | str = False, *, rank: int = 0
+    ) -> None:
+        if normalized not in (False, True, "augmented"):
+            raise ValueError(f'normalized must be False, True or "augmented", got {normalized!r}')
+        if not isinstance(sheaf, CellularSheaf):
+            raise TypeError(
+                f"sheaf must be a CellularSheaf, got {type(sheaf).__name__}; a complex alone has a "
+                "HodgeLaplacian"
+            )
+        super().__init__(sheaf, rank, sheaf.weights, normalized, sheaf.dtype)
+        self.sheaf = sheaf
+
+
+class ConnectionLaplacian(SheafLaplacian):
+    """``(L x)_v = sum over edges e = {u, v} of w_e (x_v - O_{u->v} x_u)`` for orthogonal transports
+    (Singer and Wu, Vector diffusion maps and the connection Laplacian, 2012).
+
+    Args:
+        complex: the graph.
+        transports: (n_1, d, d) orthogonal, from tail to head of each edge; the way back is the
+            transpose.
+        weights: (n_1,) positive, or none.
+        normalized: as for :class:`SheafLaplacian`.
+
+    Raises:
+        ValueError: for a transport that is not orthogonal.
+    """
+
+    def __init__(
+        self,
+        complex: CellComplex,
+        transports: Tensor,
+        *,
+        weights: Tensor | None = None,
+        normalized: bool | str = False,
+    ) -> None:
+        sheaf = CellularSheaf.from_transport(complex, transports, weights=weights, orthogonal=True)
+        super().__init__(sheaf.validate(), normalized)
+
+
+class GraphLaplacian(Laplacian):
+    """Laplacian of a graph with edge weights: ``D - A`` (combinatorial), ``I - D^{-1/2} A
+    D^{-1/2}`` (symmetric) or ``I - D^{-1} A`` (random_walk), with zero rows for isolated vertices
+    in all three (Chung, Spectral graph theory, 1997).
+
+    Args:
+        complex: the graph; cells of higher rank do not matter.
+        kind: one of the three.
+        weights: (n_1,) positive, or none.
+    """
+
+    def __init__(
+        self, complex: CellComplex, kind: str = "combinatorial", *, weights: Tensor | None = None
+    ) -> None:
+        kinds = ("combinatorial", "symmetric", "random_walk")
+        if kind not in kinds:
+            raise ValueError(f"kind must be one of {', '.join(kinds)}; got {kind!r}")
+        by_rank = {} if weights is None else {1: weights}
+        dtype = None if weights is None else weights.dtype
+        super().__init__(complex, 0, by_rank, kind == "symmetric", dtype)
+        self.kind = kind
+        if kind == "random_walk":
+            inverse = inverse_sqrt(self.operator._blocks()) ** 2
+            scaling = BlockDiagonal(inverse, self.col_shape, self.dtype)
+            self.operator = Product(scaling, self.operator)
+            self.symmetric = self.positive_semidefinite = False
+
+    def _apply_transpose(self, y: Tensor) -> Tensor:
+        return self.operator._apply_transpose(y)

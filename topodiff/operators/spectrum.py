@@ -1,0 +1,89 @@
+"""Eigenvalues and eigenvectors of symmetric operators."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+from topodiff.operators.base import LinearOperator
+
+_DENSE = 300
+
+
+@torch.no_grad()
+def lanczos(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> Tensor:
+    """Ritz values (at most ``iterations``, rising) of a symmetric operator from a random start.
+
+    The extreme ones approach the extreme eigenvalues from inside (Lanczos 1950; here with full
+    reorthogonalisation).
+    """
+    if not operator.symmetric:
+        raise ValueError(f"Lanczos needs a symmetric operator, got {operator}")
+    n, dtype, device = operator.shape[0], operator._any_dtype(), operator.device
+    generator = torch.Generator().manual_seed(seed)
+    v = torch.randn(n, dtype=dtype, generator=generator).to(device)
+    basis: list[Tensor] = []
+    alpha: list[float] = []
+    beta: list[float] = []
+    for _ in range(min(iterations, n)):
+        length = v.norm()
+        # what is left is rounding: the space is invariant
+        if basis and length <= 100 * torch.finfo(dtype).eps * max(map(abs, (*alpha, *beta))):
+            break
+        if basis:
+            beta.append(float(length))
+        basis.append(v / length)
+        v = operator @ basis[-1]
+        alpha.append(float(v @ basis[-1]))
+        q = torch.stack(basis)
+        for _ in range(2):
+            v = v - q.T @ (q @ v)
+    off = torch.tensor(beta[: max(len(alpha) - 1, 0)], dtype=torch.float64)
+    matrix = torch.diag(torch.tensor(alpha, dtype=torch.float64))
+    return torch.linalg.eigvalsh(matrix + torch.diag(off, 1) + torch.diag(off, -1))
+
+
+def spectral_norm(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> float:
+    """Estimate of the largest singular value, from below, by Lanczos on A (symmetric) or A^T A."""
+    if 0 in operator.shape:
+        return 0.0
+    if operator.symmetric:
+        return float(lanczos(operator, iterations, seed).abs().max())
+    square = operator.T @ operator
+    square.symmetric = True
+    return float(lanczos(square, iterations, seed).max().clamp(min=0).sqrt())
+
+
+def spectral_embedding(operator: LinearOperator, k: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The k smallest eigenvalues (k,) and orthonormal eigenvectors (*row_shape, k) of a symmetric
+    positive semidefinite operator.
+
+    Every vector has its largest entry positive, which fixes the sign where the eigenvalue is
+    simple. Up to 300 rows by dense, above by scipy's sparse eigensolver with one LU factorisation.
+
+    Raises:
+        ValueError: for an operator without the tags, or k out of range.
+    """
+    if not operator.positive_semidefinite:
+        raise ValueError(f"an embedding needs a positive semidefinite operator, got {operator}")
+    n = operator.shape[0]
+    if not 1 <= k <= n:
+        raise ValueError(f"k must be 1 to {n}, the number of rows, got {k}")
+    matrix = operator.to_scipy().astype(np.float64)
+    if n <= _DENSE or k > n // 2:
+        values, vectors = np.linalg.eigh(matrix.toarray())
+        values, vectors = values[:k], vectors[:, :k]
+    else:
+        start = np.random.default_rng(seed).standard_normal(n)
+        # a little below zero, where the matrix has an inverse
+        shift = -1e-6 * (float(abs(matrix).sum(axis=1).max()) or 1.0)
+        values, vectors = scipy.sparse.linalg.eigsh(matrix.tocsc(), k, sigma=shift, v0=start)
+        order = np.argsort(values)
+        values, vectors = values[order], vectors[:, order]
+    largest = vectors[np.abs(vectors).argmax(0), np.arange(k)]
+    vectors = vectors * np.where(largest < 0, -1.0, 1.0)
+    dtype, device = operator._any_dtype(), operator.device
+    columns = torch.from_numpy(vectors).reshape(*operator.row_shape, k)
+    return torch.from_numpy(values.copy()).to(device, dtype), columns.to(device, dtype)
