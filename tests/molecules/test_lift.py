@@ -1,5 +1,6 @@
 """SMILES to complexes: known shapes and features, and the compiled reader against the reference."""
 
+import contextlib
 import csv
 import gzip
 
@@ -39,8 +40,9 @@ SHAPES = {
 ODD = [
     *SHAPES, "C[C@H](N)C(=O)O", "C[C@@H]1CC[C@H](C)CC1", "F/C=C/F", "F/C=C\\F", "[CH3]", "[O][O]",
     "F[Pt@SP1](F)(Cl)Cl", "[Fe]:[C]", "[2H]O[2H]", "[U+6]", "S(=O)(=O)(O)O", "F[P-](F)(F)(F)(F)F",
-    "[Xe]", "O=[N+]([O-])c1ccccc1", "c1cc[nH]c1", "[OH3+]", "[H+]", "C#N", "[C-]#[O+]", "CC |$a;b$|",
-    "[999Og]", "C[P@](=O)(O)c1ccccc1", "[Cl-].[NH3+]C", "N[C@](F)(Cl)Br", "OS(O)(O)(O)O",
+    "[Xe]", "O=[N+]([O-])c1ccccc1", "c1cc[nH]c1", "[OH3+]", "[H+]", "C#N", "[C-]#[O+]",
+    "CC |$a;b$|", "[999Og]", "C[P@](=O)(O)c1ccccc1", "[Cl-].[NH3+]C", "N[C@](F)(Cl)Br",
+    "OS(O)(O)(O)O",
 ]  # fmt: skip
 SETTINGS = [
     LiftSettings(),
@@ -124,8 +126,10 @@ def test_atom_features_read_as_chemistry_says():
         "aromatic": "no", "chirality": "S", "in_ring": "no", "isotope": "no",
         "radical_electrons": 0,
     }  # fmt: skip
-    assert words(k, 0, 2)["charge"] == 1 and words(k, 0, 2)["hydrogens"] == 3
-    assert words(k, 0, 5)["isotope"] == "yes" and words(k, 0, 5)["charge"] == -1
+    assert words(k, 0, 2)["charge"] == 1
+    assert words(k, 0, 2)["hydrogens"] == 3
+    assert words(k, 0, 5)["isotope"] == "yes"
+    assert words(k, 0, 5)["charge"] == -1
     assert words(td.from_smiles("[CH3]"), 0, 0)["radical_electrons"] == 1
     assert words(td.from_smiles("[U+6]"), 0, 0)["charge"] == "other"
 
@@ -137,7 +141,8 @@ def test_bond_and_ring_features_read_as_chemistry_says():
         "type": "aromatic", "stereo": "none", "conjugated": "yes", "in_ring": "yes",
     }  # fmt: skip
     double = k.cells(1).index((6, 7))
-    assert words(k, 1, double)["type"] == "double" and words(k, 1, double)["stereo"] == "cis"
+    assert words(k, 1, double)["type"] == "double"
+    assert words(k, 1, double)["stereo"] == "cis"
     assert words(k, 1, k.cells(1).index((8, 9)))["type"] == "triple"
     assert words(k, 2, 0) == {"size": 6, "aromatic_bonds": "all", "heteroatoms": 1}
     tetralin = td.from_smiles("c1ccc2CCCCc2c1")
@@ -258,7 +263,8 @@ def test_too_many_rings_is_a_failure_of_that_molecule(reader):
         lifted = lift_all(["C1CC1", "C12C3C4C1C5C2C3C45"], LiftSettings(max_rings=9))
     assert lifted.arrays.ptr[2].tolist() == [0, 1]
     [(number, reason)] = lifted.failures
-    assert number == 1 and "more than 9 rings" in reason
+    assert number == 1
+    assert "more than 9 rings" in reason
 
 
 @pytest.mark.parametrize("smiles", ["CCO" * 3333, "C" * 10_000, ".".join("C" * 10_000)])
@@ -279,9 +285,5 @@ def test_long_nonsense_is_refused(smiles):
 
 @given(st.one_of(st.text(max_size=60), st.text("CNOc1()[]=#@H+-.%23/\\nosl*", max_size=40)))
 def test_any_text_is_a_molecule_or_an_error(text):
-    try:
-        k = td.from_smiles(text)
-    except MoleculeError as error:
-        assert str(error).splitlines()
-    else:
-        k.validate()
+    with contextlib.suppress(MoleculeError):
+        td.from_smiles(text).validate()

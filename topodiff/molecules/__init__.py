@@ -3,6 +3,7 @@
 from topodiff.molecules.features import FEATURES, Column, FeatureSet, feature_set
 from topodiff.molecules.files import TableError
 from topodiff.molecules.lift import from_mol, from_smiles, lift_all
+from topodiff.molecules.lifting_many import LiftedMany, lift_many
 from topodiff.molecules.parse import MoleculeError
 from topodiff.molecules.settings import LiftSettings
 from topodiff.molecules.splits import Split, column_split, random_split, scaffold_split
@@ -14,6 +15,7 @@ __all__ = [
     "Failure",
     "FeatureSet",
     "LiftSettings",
+    "LiftedMany",
     "MoleculeError",
     "MoleculeTable",
     "Split",
@@ -23,6 +25,7 @@ __all__ = [
     "from_mol",
     "from_smiles",
     "lift_all",
+    "lift_many",
     "random_split",
     "read_table",
     "scaffold_split",

@@ -1,8 +1,8 @@
 """Lifted molecules on disk, keyed by content, settings and versions.
 
-Two files per entry: the complex, and a note with its checksum and the failures, written last. Both
-appear under their names complete or not at all. What does not match its checksum is built anew.
-The folder is ``TOPODIFF_CACHE`` or ~/.cache/topodiff; it may be deleted at any time.
+Two files per entry: the complex, which carries a checksum, and the failures. Both appear under
+their names complete or not at all; a damaged or half-written entry is built anew. The folder is
+``TOPODIFF_CACHE`` or ~/.cache/topodiff; it may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -39,29 +39,27 @@ def key_of(smiles: Sequence[str], settings: LiftSettings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def read(key: str) -> tuple[CellComplex, Failures] | None:
-    """The entry, or None if there is none or it is damaged."""
-    complex_path, note_path = _paths(key)
+def read(key: str, count: int) -> tuple[CellComplex, Failures] | None:
+    """The entry for ``count`` molecules, or None if there is none or it is damaged."""
+    complex_path, failures_path = _paths(key)
     try:
-        note = json.loads(note_path.read_text())
-        if note["checksum"] != _checksum(complex_path):
-            raise ValueError("checksum")
-        failures = [(int(i), str(reason)) for i, reason in note["failures"]]
-        return CellComplex.load(complex_path), failures
-    except (OSError, ValueError, KeyError, TypeError):
+        failures = [(int(i), str(reason)) for i, reason in json.loads(failures_path.read_text())]
+        complexes = CellComplex.load(complex_path)
+    except (OSError, ValueError, TypeError):
         return None
+    sound = complexes.num_complexes + len(failures) == count
+    return (complexes, failures) if sound else None
 
 
 def write(key: str, complexes: CellComplex, failures: Failures) -> None:
     """Keep an entry; a folder that cannot be written to is a warning, not an error."""
-    complex_path, note_path = _paths(key)
+    complex_path, failures_path = _paths(key)
     try:
         complex_path.parent.mkdir(parents=True, exist_ok=True)
         complexes.save(complex_path)
-        note = {"checksum": _checksum(complex_path), "failures": failures}
-        with tempfile.NamedTemporaryFile("w", dir=note_path.parent, delete=False) as file:
-            json.dump(note, file)
-        os.replace(file.name, note_path)
+        with tempfile.NamedTemporaryFile("w", dir=failures_path.parent, delete=False) as file:
+            json.dump(failures, file)
+        os.replace(file.name, failures_path)
     except OSError as error:
         warnings.warn(f"the cache {folder()} cannot be written: {error}", stacklevel=2)
 
@@ -69,11 +67,3 @@ def write(key: str, complexes: CellComplex, failures: Failures) -> None:
 def _paths(key: str) -> tuple[Path, Path]:
     base = folder() / "molecules"
     return base / f"{key}.safetensors", base / f"{key}.json"
-
-
-def _checksum(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**22):
-            digest.update(block)
-    return digest.hexdigest()

@@ -15,7 +15,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex
 from topodiff.molecules.delimited import read_delimited
 from topodiff.molecules.files import Source, TableError, position
-from topodiff.molecules.lift_many import lift_many
+from topodiff.molecules.lifting_many import lift_many
 from topodiff.molecules.sdf import read_sdf
 from topodiff.molecules.settings import LiftSettings
 

@@ -33,10 +33,13 @@ def map_in_workers(
     try:
         with _pool(min(num_workers, len(chunks))) as pool:
             futures = [pool.submit(function, chunk, shared) for chunk in chunks]
-            for future in futures:
-                result = future.result()
-                done += 1
-                yield result
+            try:
+                for future in futures:
+                    result = future.result()
+                    done += 1
+                    yield result
+            finally:  # on an error or an interrupt do not wait for what nobody will ask for
+                pool.shutdown(wait=False, cancel_futures=True)
     except BrokenProcessPool:
         for chunk in chunks[done:]:
             yield _alone(function, chunk, shared, died, join)

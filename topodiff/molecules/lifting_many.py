@@ -37,7 +37,7 @@ def lift_many(
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise ValueError(f"num_workers must be a whole number >= 0, got {num_workers!r}")
     key = disk.key_of(smiles, settings) if cache and len(smiles) >= disk.WORTH_KEEPING else None
-    if key is not None and (found := disk.read(key)) is not None:
+    if key is not None and (found := disk.read(key, len(smiles))) is not None:
         return LiftedMany(*found)
     chunks = [list(smiles[i : i + CHUNK]) for i in range(0, len(smiles), CHUNK)]
     parts: list[LiftedArrays] = []

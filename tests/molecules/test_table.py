@@ -1,0 +1,231 @@
+"""Tables of molecules: what is read, what is reported, what is refused; and noise of all kinds."""
+
+import gzip
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from rdkit import Chem
+
+import topodiff as td
+from topodiff.molecules import TableError, read_table
+
+GOOD = "smiles,logS,name\nCCO,-0.5,ethanol\nc1ccccc1,,benzene\nC,1e-3,methane\n"
+
+
+def test_columns_targets_and_rows(write):
+    table = read_table(write(GOOD), target_columns=["logS"])
+    assert table.smiles == ["CCO", "c1ccccc1", "C"]
+    assert table.complexes.num_complexes == len(table) == 3
+    assert table.y.dtype == torch.float32
+    assert torch.equal(table.y.nan_to_num(9), torch.tensor([[-0.5], [9], [1e-3]]))
+    assert torch.equal(table.complexes.y.nan_to_num(9), table.y.nan_to_num(9))
+    assert table.columns == ["smiles", "logS", "name"]
+    assert table.rows[1] == ["c1ccccc1", "", "benzene"]
+    assert table.column("name") == ["ethanol", "benzene", "methane"]
+    assert table.lines == [2, 3, 4]
+    assert table.row_numbers == [0, 1, 2]
+    assert not table.failures
+    assert table.complexes[0].equals(td.from_smiles("CCO").replace(y=table.y[:1]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD.replace(",", "\t"),
+        GOOD.replace(",", ";"),
+        "\ufeff" + GOOD,
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", "\n\n"),
+        GOOD.replace("ethanol", '"ethanol, a ""drink"""'),
+        GOOD.rstrip("\n"),
+        gzip.compress(GOOD.encode()),
+    ],
+    ids=["tab", "semicolon", "bom", "crlf", "blank lines", "quotes", "no last newline", "gzip"],
+)
+def test_dialects(write, content):
+    table = read_table(write(content), target_columns="logS")
+    assert table.smiles == ["CCO", "c1ccccc1", "C"]
+    assert table.y[:, 0].nan_to_num(9).tolist() == pytest.approx([-0.5, 9, 1e-3])
+
+
+BAD_ROWS = [
+    ("C(,1", "SMILES Parse Error"),
+    ("C(C)(C)(C)(C)C,1", "valence"),
+    (",1", "empty SMILES"),
+    ("   ,1", "empty SMILES"),
+    ("C,many", "target 'y' is not a finite number: 'many'"),
+    ("C,inf", "not a finite number"),
+    ("C,1_000", "not a finite number"),
+    ("C,0x10", "not a finite number"),
+    ("C,1e39", "too large for float32"),
+    ("C", "1 fields where the header has 2"),
+    ("C,1,2", "3 fields where the header has 2"),
+    (f"{'C' * 200_000},1", "field larger than"),
+    (f"{'C' * 110_000},1", "110000 characters"),
+    ('"C,1', "never closes"),
+    (b"C\xff,1", "not UTF-8"),
+    ("Cé,1", "printable ASCII"),
+    ("C\0C,1", "printable ASCII"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD_ROWS, ids=[r for _, r in BAD_ROWS])
+def test_a_bad_row_is_reported_with_its_line_and_stops_nothing(write, row, reason):
+    row = row if isinstance(row, bytes) else row.encode()
+    path = write(b"smiles,y\nCC,1\n" + row + b"\nCCC,2\n\nCCCC,NaN\n")
+    table = read_table(path, target_columns="y")
+    assert table.smiles == ["CC", "CCC", "CCCC"]
+    assert table.y[:2, 0].tolist() == [1, 2]
+    assert math.isnan(table.y[2, 0])
+    [failure] = table.failures
+    assert failure.line == 3
+    assert failure.row == 1
+    assert reason in failure.reason
+    assert failure.content.startswith(row.decode(errors="backslashreplace")[:3])
+    assert len(failure.content) < 300
+    assert table.lines == [2, 3, 4, 6]
+    assert table.row_numbers == [0, 2, 3]
+    assert len(table.rows) == 4
+    with pytest.raises(TableError, match="line 3: "):
+        read_table(path, target_columns="y", strict=True)
+
+
+BAD_FILES = [
+    (b"", "the file is empty"),
+    (b"\n\n", "the file is empty"),
+    (b"smiles,y\n", "no row below"),
+    (b"a,b\nC,1\n", r"no column with 'smiles'.*\['a', 'b'\]"),
+    (b"smiles,smiles\nC,C\n", "several columns with 'smiles'"),
+    (b"smiles,z\nC,1\n", r"no column 'y'; the columns are \['smiles', 'z'\]"),
+    (b"smiles,y,y\nC,1,2\n", "2 columns are named 'y'"),
+    (b"smiles,y\nC(,1\n", "no row holds a molecule"),
+    ("smiles,y\nC,1\n".encode("utf-16"), "line 1 is UTF-16"),
+    (b'"smiles,y\nC,1\n', "line 1 .the header.: a quote opens and never closes"),
+    (gzip.compress(GOOD.encode() * 1000)[:-20], "damaged gzip"),
+    (gzip.compress(b""), "the file is empty"),
+    (b"\x1f\x8bgarbage that is not gzip", "damaged gzip"),
+]
+
+
+@pytest.mark.parametrize(("content", "message"), BAD_FILES, ids=[m[:25] for _, m in BAD_FILES])
+def test_a_file_that_cannot_be_used_says_why(write, content, message):
+    with pytest.raises(TableError, match=message):
+        read_table(write(content), target_columns="y")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(TableError, match="no such file"):
+        read_table(tmp_path / "none.csv")
+
+
+def test_columns_by_name(write):
+    path = write("mol,canonical_SMILES,t 1,t 2\nx,C,1,2\ny,CC,,3\n")
+    table = read_table(path, target_columns=["t 2", "t 1"])
+    assert table.smiles_column == "canonical_SMILES"
+    assert table.y.shape == (2, 2)
+    assert table.y[0].tolist() == [2, 1]
+    assert read_table(path, "canonical_SMILES").y is None
+    with pytest.raises(TableError, match="no column 'SMILES'"):
+        read_table(path, "SMILES")
+
+
+def test_an_open_quote_costs_one_row(write):
+    rows = [f"{'C' * (i % 7 + 1)},{i}" for i in range(500)]
+    rows[3] = '"' + rows[3]
+    table = read_table(write("smiles,y\n" + "\n".join(rows)), target_columns="y")
+    assert len(table) == 499
+    assert [f.line for f in table.failures] == [5]
+
+
+def test_a_quoted_field_may_hold_line_breaks(write):
+    table = read_table(write('smiles,note\nC,"a\nb"\nCC,c\n'))
+    assert table.column("note") == ["a\nb", "c"]
+    assert table.lines == [2, 4]
+
+
+def sdf(*mols):
+    blocks = []
+    for mol, properties in mols:
+        fields = "".join(f">  <{k}>\n{v}\n\n" for k, v in properties.items())
+        blocks.append(f"{mol if isinstance(mol, str) else Chem.MolToMolBlock(mol)}{fields}$$$$\n")
+    return "".join(blocks)
+
+
+@pytest.mark.parametrize("name", ["m.sdf", "m.sdf.gz"])
+def test_sdf(write, name):
+    ethanol, benzene = map(Chem.MolFromSmiles, ("CCO", "c1ccccc1"))
+    broken = Chem.MolToMolBlock(ethanol).replace(" C ", " Qq", 1)
+    text = sdf((ethanol, {"logS": "1.5", "id": "a"}), (broken, {"logS": "2"}), (benzene, {}))
+    content = gzip.compress(text.encode()) if name.endswith("gz") else text
+    table = read_table(write(content, name), target_columns="logS")
+    assert table.smiles == ["CCO", "c1ccccc1"]
+    assert table.columns == ["logS", "id"]
+    assert table.rows == [["1.5", "a"], ["2", ""], ["", ""]]
+    assert table.y[0].item() == 1.5
+    assert math.isnan(table.y[1])
+    [failure] = table.failures
+    assert failure.row == 1
+    assert failure.line == text.split("$$$$\n")[0].count("\n") + 2
+
+
+def test_sdf_without_molecules(write):
+    with pytest.raises(TableError, match="no molecule"):
+        read_table(write("\n\n", "m.sdf"))
+    with pytest.raises(TableError, match="M  END"):
+        read_table(write("nonsense\n$$$$\n", "m.sdf"))
+
+
+ROWS_AND_FAILURES = {
+    "esol": (1128, 0), "freesolv": (642, 0), "bbbp": (2050, 11), "clintox": (1484, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ROWS_AND_FAILURES)
+def test_real_tables(mirror, name):
+    table = read_table(mirror / "molecules" / f"{name}.csv.gz", cache=False)
+    assert (len(table.rows), len(table.failures)) == ROWS_AND_FAILURES[name]
+    table.complexes.validate()
+    assert len(table) == table.complexes.num_complexes == len(table.smiles)
+
+
+noise = st.one_of(
+    st.binary(max_size=300),
+    st.text(max_size=200).map(str.encode),
+    st.lists(
+        st.sampled_from(
+            ["C", "c1ccccc1", "C(", "1", "-2.5e3", "nan", "inf", '"', "\t", ";", "\r\n", "\n", ",",
+             "smiles", "y", "\0", "é", "x" * 70_000]
+        ),
+        max_size=40,
+    ).map(lambda parts: ",".join(parts).encode()),
+)  # fmt: skip
+
+
+@given(noise, st.sampled_from([b"", b"smiles,y\nCC,1\n", b"smiles\n"]), st.booleans(), st.data())
+def test_noise_is_read_reported_or_refused(tmp_path_factory, content, head, zipped, data):
+    content = head + content
+    if zipped:
+        content = gzip.compress(content)
+        content = content[: data.draw(st.integers(0, len(content)))]
+    name = data.draw(st.sampled_from(["t.csv", "t.tsv.gz", "t.sdf"]))
+    path = tmp_path_factory.mktemp("noise") / name
+    path.write_bytes(content)
+    try:
+        table = read_table(path, target_columns=data.draw(st.sampled_from([None, "y"])))
+    except TableError as error:
+        refusal = str(error)
+    else:
+        refusal = None
+    if refusal is not None:
+        assert str(path) in refusal
+        return
+    assert len(table) + len(table.failures) == len(table.rows) == len(table.lines)
+    assert sorted(table.row_numbers + [f.row for f in table.failures]) == list(
+        range(len(table.rows))
+    )
+    assert table.y is None or not table.y.isinf().any()
+    assert all(f.reason and f.line >= 1 for f in table.failures)
+    table.complexes.validate()
