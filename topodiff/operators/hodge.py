@@ -83,4 +83,5 @@ def harmonic_basis(laplacian: LinearOperator, tol: float = 1e-9) -> Tensor:
             f"a harmonic basis needs a positive semidefinite operator, got {laplacian}"
         )
     basis = torch.from_numpy(null_space(laplacian.to_scipy().astype("float64"), tol))
-    return basis.reshape(*laplacian.row_shape, -1).to(laplacian.device, laplacian._any_dtype())
+    basis = basis.reshape(*laplacian.row_shape, basis.shape[1])
+    return basis.to(laplacian.device, laplacian._any_dtype())

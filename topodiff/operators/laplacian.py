@@ -74,7 +74,7 @@ class Laplacian(LinearOperator):
         vertices)."""
         blocks = self.operator._blocks()
         if augmented:
-            blocks = add(blocks, torch.ones_like(blocks.reshape(len(blocks), -1)[:, 0]))
+            blocks = add(blocks, blocks.new_ones(len(blocks)))
         above, below = (incidence_at(self.complex, self.rank + k) for k in (1, 0))
         bound = max(_largest(above.cell_ptr), _largest(below.face_ptr))
         operator = self.operator

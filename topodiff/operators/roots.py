@@ -19,8 +19,15 @@ def inverse_sqrt(blocks: Tensor) -> Tensor:
 
     On the kernel of M (below d eps times its largest eigenvalue), as on an isolated vertex, the
     result is 0: a pseudo-inverse, whose kernel counts as constant in the gradient.
+
+    Raises:
+        ValueError: for a block that is not finite.
     """
     if blocks.dim() == 3:
+        # eigh of something else than numbers may raise, or not
+        bad = ~blocks.detach().isfinite().flatten(1).all(1)
+        if bool(bad.any()):
+            raise ValueError(f"block {int(bad.nonzero()[0])} is not finite: check maps and weights")
         return _InverseSqrt.apply(blocks)
     positive = blocks > 0
     return torch.where(positive, torch.where(positive, blocks, 1.0).rsqrt(), 0.0)

@@ -69,13 +69,13 @@ def inverse(maps: Maps, orthogonal: bool = False) -> Maps:
     if orthogonal:
         return transpose(maps)
     if maps.dim() < 3:
-        singular = (maps == 0).reshape(len(maps), -1).any(1)
+        singular = maps == 0
         found = maps.reciprocal()
     else:
         found, info = torch.linalg.inv_ex(maps)
         singular = info != 0
     if bool(singular.any()):
-        raise ValueError(f"map {int(singular.nonzero()[0])} is singular and has no inverse")
+        raise ValueError(f"map {int(singular.nonzero()[0, 0])} is singular and has no inverse")
     return found
 
 
