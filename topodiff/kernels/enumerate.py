@@ -55,7 +55,8 @@ def induced_cycles(
         found = [_canonical(c) for c in islice(nx.chordless_cycles(graph, max_length), limit + 1)]
         if len(found) > limit:
             raise ValueError(
-                f"graph {g} has more than {limit} induced cycles of up to {max_length} vertices"
+                f"graph {g} has more than {limit} induced cycles of up to {max_length} vertices: "
+                "choose a smaller length or a higher limit"
             )
         rings += sorted(found, key=lambda c: (len(c), c))
         counts.append(len(rings))
@@ -102,11 +103,14 @@ def clique_boundaries(num_vertices: int, edges: Array, max_rank: int, limit: int
     if _compiled():
         return _cpu.clique_boundaries(num_vertices, edges, max_rank, limit)
     boundaries: list[Boundary] = []
-    faces, last = edges, edges[:, 1]
+    faces, last, total = edges, edges[:, 1], 0
     for rank in range(1, max_rank + 1):
-        limit -= len(faces)
-        if limit < 0:
-            raise ValueError("the clique complex has more cells than allowed")
+        total += len(faces)
+        if total > limit:
+            raise ValueError(
+                f"the clique complex has more than {limit} cells of rank 1 and higher: "
+                "choose a smaller rank or a higher limit"
+            )
         cell = np.repeat(np.arange(len(faces)), rank + 1)
         sign = np.tile([(-1) ** i for i in range(rank, -1, -1)], len(faces))
         boundaries.append((np.stack([faces.reshape(-1), cell]), sign))

@@ -12,6 +12,7 @@
 #include <memory>
 #include <new>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 namespace topodiff {
@@ -58,12 +59,11 @@ struct CliqueLevel {
 
 class CliqueComplex {
  public:
-  // Edges (u, v), u < v, in lexicographic order. Throws std::length_error beyond `limit` cliques of two or more vertices.
+  // Edges (u, v), u < v, in lexicographic order; max_rank >= 1. Throws std::length_error beyond `limit` cliques of two
+  // or more vertices. Level 0 holds nothing but the edges of every vertex.
   CliqueComplex(int64_t n, int64_t m, const int64_t* edges, int64_t max_rank, int64_t limit) : limit_(limit) {
     levels.resize(max_rank + 1);
     CliqueLevel& vertices = levels[0];
-    for (int64_t v = 0; v < n; ++v) vertices.last.push_back(static_cast<int32_t>(v));
-    if (max_rank == 0) return;
     count(m);
     CliqueLevel& pairs = levels[1];
     pairs.rank = 1;
@@ -86,7 +86,9 @@ class CliqueComplex {
   };
 
   void count(int64_t more) {
-    if ((total_ += more) > limit_) throw std::length_error("the clique complex has more cells than allowed");
+    if ((total_ += more) > limit_)
+      throw std::length_error("the clique complex has more than " + std::to_string(limit_) +
+                              " cells of rank 1 and higher: choose a smaller rank or a higher limit");
   }
 
   // Moves to the first entry that is not below x: doubling steps, then bisection.

@@ -62,7 +62,8 @@ nb::tuple induced_cycles(Vector vertex_ptr, Vector edge_ptr, Pairs edges, int64_
       check_edges(own, m, first, last);
       if (!search.find(last - first, m, own, first, max_length, limit, rings))
         throw std::length_error("graph " + std::to_string(g) + " has more than " + std::to_string(limit) +
-                                " induced cycles of up to " + std::to_string(max_length) + " vertices");
+                                " induced cycles of up to " + std::to_string(max_length) +
+                                " vertices: choose a smaller length or a higher limit");
       ring_ptr.push_back(rings.size());
     }
   }
@@ -105,6 +106,7 @@ void finish(CliqueLevel& level, Buffer& sign) {
 }
 
 nb::list clique_boundaries(int64_t num_vertices, Pairs edges, int64_t max_rank, int64_t limit) {
+  if (max_rank < 1) throw std::invalid_argument("max_rank must be at least 1");
   std::vector<CliqueLevel> levels;
   std::vector<Buffer> signs(max_rank + 1);
   {
