@@ -61,6 +61,8 @@ class Batch {
   void sort_bonds() {
     auto& bonds = molecule_.bonds;
     std::sort(bonds.begin(), bonds.end(), [](const Bond& a, const Bond& b) { return a.atoms < b.atoms; });
+    const auto twice = std::adjacent_find(bonds.begin(), bonds.end(), [](const Bond& a, const Bond& b) { return a.atoms == b.atoms; });
+    if (twice != bonds.end()) throw std::invalid_argument("molecule JSON holds a bond twice");
     edges_.clear();
     for (const Bond& b : bonds) edges_.insert(edges_.end(), b.atoms.begin(), b.atoms.end());
   }
@@ -78,11 +80,13 @@ class Batch {
     const Rings& rings = molecule_.rings;
     atom_in_ring_.assign(num_atoms(), 0);
     bond_in_ring_.assign(num_bonds(), 0);
-    for (int64_t r = 0; r < rings.size(); ++r)
+    for (int64_t r = 0; r < rings.size(); ++r) {
+      if (rings.ptr[r + 1] - rings.ptr[r] < 3) throw std::invalid_argument("molecule JSON holds a ring of less than 3 atoms");
       for (int64_t k = rings.ptr[r], last = rings.ptr[r + 1] - 1; k <= last; ++k) {
         atom_in_ring_[rings.vertices[k]] = 1;
         bond_in_ring_[bond_between(rings.vertices[k], rings.vertices[k < last ? k + 1 : rings.ptr[r]])] = 1;
       }
+    }
   }
 
   bool find_rings() {
