@@ -18,7 +18,7 @@ from topodiff.kernels.backend import Implementation, why_unavailable
 try:
     from topodiff.kernels import _cpu
 except ImportError as error:
-    _cpu = None  # type: ignore[assignment]
+    _cpu = None
     _why = f"the compiled module is missing ({error}): reinstall with a C++ compiler present"
 
 INSTRUCTION_SETS = ("baseline", "avx2", "avx512")
@@ -122,6 +122,14 @@ def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tens
     counts = _empty(x, num_segments) if mean else None
     nnz = x.shape[0]
     _over_index(_cpu.scatter_sum, x, index, out, counts, mean, nnz, num_segments, nnz)
+    return out
+
+
+def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
+    nnz, num_segments = index.shape[0], x.shape[0]
+    out = _empty(x, nnz, *x.shape[1:])
+    counts = _empty(x, num_segments) if mean else None
+    _over_index(_cpu.scatter_expand, x, index, out, counts, mean, nnz, num_segments, nnz)
     return out
 
 
@@ -261,8 +269,8 @@ def sort_by_key(key: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
 
 _OPERATIONS = (
     segment_sum, segment_expand, segment_extreme, segment_softmax, segment_softmax_backward,
-    scatter_sum, scatter_extreme, place, pick, gather_sum, gather_extreme, spread_sum, gather_dot,
-    incidence_sum, coface_message, coface_message_backward, sort_by_key,
+    scatter_sum, scatter_expand, scatter_extreme, place, pick, gather_sum, gather_extreme,
+    spread_sum, gather_dot, incidence_sum, coface_message, coface_message_backward, sort_by_key,
 )  # fmt: skip
 
 

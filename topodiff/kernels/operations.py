@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels.activations import derivative
-from topodiff.kernels.library import define
+from topodiff.kernels.library import Operation, define
 
 
 def _rows(x: Tensor, rows: Any) -> Tensor:
@@ -27,21 +27,21 @@ def _extreme(x: Tensor, rows: Any, where: bool = True) -> tuple[Tensor, Tensor]:
 
 # ---- sorted segments
 
-segment_sum = define(
+segment_sum: Operation = define(
     "segment_sum",
     "(Tensor x, Tensor ptr, bool mean) -> Tensor",
     lambda x, ptr, mean: _rows(x, ptr.shape[0] - 1),
     lambda needed, a, results, grad: (segment_expand(grad, a[1], a[0][0], a[2]), None, None),
     saves=(1,),
 )
-segment_expand = define(
+segment_expand: Operation = define(
     "segment_expand",
     "(Tensor x, Tensor ptr, SymInt nnz, bool mean) -> Tensor",
     lambda x, ptr, nnz, mean: _rows(x, nnz),
     lambda needed, a, results, grad: (segment_sum(grad, a[1], a[3]), None, None, None),
     saves=(1,),
 )
-segment_extreme = define(
+segment_extreme: Operation = define(
     "segment_extreme",
     "(Tensor x, Tensor ptr, bool largest, bool where) -> (Tensor, Tensor)",
     lambda x, ptr, largest, where: _extreme(x, ptr.shape[0] - 1, where),
@@ -58,7 +58,7 @@ def _softmax_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tup
     return y * (grad - segment_expand(inner, ptr, y.shape[0], False)), None
 
 
-segment_softmax = define(
+segment_softmax: Operation = define(
     "segment_softmax",
     "(Tensor x, Tensor ptr) -> Tensor",
     lambda x, ptr: _rows(x, x.shape[0]),
@@ -66,7 +66,7 @@ segment_softmax = define(
     saves=(1,),
     saves_results=True,
 )
-segment_softmax_backward = define(
+segment_softmax_backward: Operation = define(
     "segment_softmax_backward",
     "(Tensor grad, Tensor y, Tensor ptr) -> Tensor",
     lambda grad, y, ptr: _rows(y, y.shape[0]),
@@ -75,36 +75,35 @@ segment_softmax_backward = define(
 # ---- unsorted index
 
 
-def _scatter_sum_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
-    index, num_segments, mean = a[1:]
-    if mean:
-        counts = torch.bincount(index, minlength=num_segments).clamp_(min=1).to(grad.dtype)
-        grad = grad / counts.reshape(-1, *[1] * (grad.dim() - 1))
-    return grad.index_select(0, index), None, None, None
-
-
-scatter_sum = define(
+scatter_sum: Operation = define(
     "scatter_sum",
     "(Tensor x, Tensor index, SymInt num_segments, bool mean) -> Tensor",
     lambda x, index, num_segments, mean: _rows(x, num_segments),
-    _scatter_sum_gradient,
+    lambda needed, a, results, grad: (scatter_expand(grad, a[1], a[3]), None, None, None),
     saves=(1,),
 )
-scatter_extreme = define(
+scatter_expand: Operation = define(
+    "scatter_expand",
+    "(Tensor x, Tensor index, bool mean) -> Tensor",
+    lambda x, index, mean: _rows(x, index.shape[0]),
+    lambda needed, a, results, grad: (scatter_sum(grad, a[1], a[0][0], a[2]), None, None),
+    saves=(1,),
+)
+scatter_extreme: Operation = define(
     "scatter_extreme",
     "(Tensor x, Tensor index, SymInt num_segments, bool largest) -> (Tensor, Tensor)",
     lambda x, index, num_segments, largest: _extreme(x, num_segments),
     lambda needed, a, results, grad: (place(grad, results[1], a[0][0], True), None, None, None),
     saves_results=True,
 )
-place = define(
+place: Operation = define(
     "place",
     "(Tensor x, Tensor rows, SymInt num_rows, bool unique) -> Tensor",
     lambda x, rows, num_rows, unique: _rows(x, num_rows),
     lambda needed, a, results, grad: (pick(grad, a[1]), None, None, None),
     saves=(1,),
 )
-pick = define(
+pick: Operation = define(
     "pick",
     "(Tensor x, Tensor rows) -> Tensor",
     lambda x, rows: _rows(x, rows.shape[0]),
@@ -151,14 +150,14 @@ def _gather_extreme_gradient(needed: Any, a: list, results: tuple, grad: Tensor)
     return dx, None, None, dw, None, None
 
 
-gather_sum = define(
+gather_sum: Operation = define(
     "gather_sum",
     "(Tensor x, Tensor index, Tensor ptr, Tensor? weight, bool mean) -> Tensor",
     lambda x, index, ptr, weight, mean: _rows(x, ptr.shape[0] - 1),
     _gather_sum_gradient,
     saves=(0, 1, 2, 3),
 )
-gather_extreme = define(
+gather_extreme: Operation = define(
     "gather_extreme",
     "(Tensor x, Tensor index, Tensor ptr, Tensor? weight, bool largest, bool where)"
     " -> (Tensor, Tensor)",
@@ -167,14 +166,14 @@ gather_extreme = define(
     saves=(0, 1, 3),
     saves_results=True,
 )
-spread_sum = define(
+spread_sum: Operation = define(
     "spread_sum",
     "(Tensor x, Tensor index, Tensor ptr, Tensor? weight, SymInt num_rows, bool mean) -> Tensor",
     lambda x, index, ptr, weight, num_rows, mean: _rows(x, num_rows),
     _spread_sum_gradient,
     saves=(0, 1, 2, 3),
 )
-gather_dot = define(
+gather_dot: Operation = define(
     "gather_dot",
     "(Tensor x, Tensor g, Tensor index, Tensor ptr, bool mean) -> Tensor",
     lambda x, g, index, ptr, mean: x.new_empty(index.shape[0]),
@@ -195,7 +194,7 @@ def _incidence_sum_gradient(needed: Any, a: list, results: tuple, grad: Tensor) 
     return dx, None, None, dw, None, None, None, None
 
 
-incidence_sum = define(
+incidence_sum: Operation = define(
     "incidence_sum",
     "(Tensor x, Tensor face, Tensor cell, Tensor? sign, Tensor cell_ptr, Tensor face_ptr,"
     " Tensor by_face, bool transpose) -> Tensor",
@@ -209,13 +208,16 @@ incidence_sum = define(
 # ---- coface message
 
 
-def _fake_coface(p, q, face, cell_ptr, face_ptr, by_face, activation):  # type: ignore[no-untyped-def]
+def _fake_coface(
+    p: Any, q: Any, face: Tensor, cell_ptr: Tensor, face_ptr: Tensor, *_: Any
+) -> Tensor:
     return _rows(q if p is None else p, face_ptr.shape[0] - 1)
 
 
 def _fake_coface_backward(
-    grad, p, q, face, cell_ptr, face_ptr, by_face, activation, need_p, need_q
-):  # type: ignore[no-untyped-def]
+    grad: Tensor, p: Any, q: Any, face: Tensor, cell_ptr: Tensor, face_ptr: Tensor,
+    by_face: Tensor, activation: str, need_p: bool, need_q: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     dp = _rows(grad, face_ptr.shape[0] - 1) if need_p else grad.new_empty(0)
     dq = _rows(grad, cell_ptr.shape[0] - 1) if need_q else grad.new_empty(0)
     return dp, dq
@@ -235,18 +237,15 @@ def _coface_composite(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """The gradient in differentiable operations, one row per incidence."""
     nnz = face.shape[0]
-    z = 0.0
-    if p is not None:
-        z = p.index_select(0, face)
-    if q is not None:
-        z = z + segment_expand(q, cell_ptr, nnz, False)
+    terms = [] if p is None else [scatter_expand(p, face, False)]
+    terms += [] if q is None else [segment_expand(q, cell_ptr, nnz, False)]
     total = gather_sum(grad, face, cell_ptr, None, False)
-    others = segment_expand(total, cell_ptr, nnz, False) - grad.index_select(0, face)
-    dz = others * derivative(z, activation)
+    others = segment_expand(total, cell_ptr, nnz, False) - scatter_expand(grad, face, False)
+    dz = others * derivative(sum(terms[1:], terms[0]), activation)
     return scatter_sum(dz, face, face_ptr.shape[0] - 1, False), segment_sum(dz, cell_ptr, False)
 
 
-coface_message = define(
+coface_message: Operation = define(
     "coface_message",
     "(Tensor? p, Tensor? q, Tensor face, Tensor cell_ptr, Tensor face_ptr, Tensor by_face,"
     " str activation) -> Tensor",
@@ -254,7 +253,7 @@ coface_message = define(
     _coface_gradient,
     saves=(0, 1, 2, 3, 4, 5),
 )
-coface_message_backward = define(
+coface_message_backward: Operation = define(
     "coface_message_backward",
     "(Tensor grad, Tensor? p, Tensor? q, Tensor face, Tensor cell_ptr, Tensor face_ptr,"
     " Tensor by_face, str activation, bool need_p, bool need_q) -> (Tensor, Tensor)",
@@ -263,7 +262,7 @@ coface_message_backward = define(
 
 # ---- sorting
 
-sort_by_key = define(
+sort_by_key: Operation = define(
     "sort_by_key",
     "(Tensor key, SymInt num_keys) -> (Tensor, Tensor)",
     lambda key, num_keys: (key.new_empty(num_keys + 1), torch.empty_like(key)),

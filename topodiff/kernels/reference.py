@@ -74,6 +74,14 @@ def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tens
     return _divide_by_counts(out, torch.bincount(index, minlength=num_segments))
 
 
+def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
+    """Transpose of :func:`scatter_sum`: ``out[e] = x[index[e]]``, over the count for a mean."""
+    check_index(index, x.shape[0])
+    if mean:
+        x = _divide_by_counts(x, torch.bincount(index, minlength=x.shape[0]))
+    return x[index]
+
+
 def scatter_extreme(
     x: Tensor, index: Tensor, num_segments: int, largest: bool
 ) -> tuple[Tensor, Tensor]:
@@ -194,8 +202,8 @@ def sort_by_key(key: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
 
 _OPERATIONS = (
     segment_sum, segment_expand, segment_extreme, segment_softmax, segment_softmax_backward,
-    scatter_sum, scatter_extreme, place, pick, gather_sum, gather_extreme, spread_sum, gather_dot,
-    incidence_sum, coface_message, coface_message_backward, sort_by_key,
+    scatter_sum, scatter_expand, scatter_extreme, place, pick, gather_sum, gather_extreme,
+    spread_sum, gather_dot, incidence_sum, coface_message, coface_message_backward, sort_by_key,
 )  # fmt: skip
 
 

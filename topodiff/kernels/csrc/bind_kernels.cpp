@@ -137,6 +137,8 @@ const char* limit_instruction_set(const char* limit) {
 
 }  // namespace
 
+const KernelTable* active_kernels() { return table; }
+
 void bind_kernels(nb::module_& m) {
   m.def("limit_instruction_set", &limit_instruction_set);
   m.def("instruction_set", [] { return table->name; });
@@ -146,6 +148,7 @@ void bind_kernels(nb::module_& m) {
   m.def("segment_extreme", &segment_extreme);
   m.def("segment_softmax_backward", &segment_softmax_backward);
   m.def("scatter_sum", &over_index<kScatterSum>);
+  m.def("scatter_expand", &over_index<kScatterExpand>);
   m.def("scatter_extreme", &over_index<kScatterExtreme>);
   m.def("place", &over_index<kPlace>);
   m.def("pick", &over_index<kPick>);

@@ -49,6 +49,12 @@ bool entries_valid(const Args& a, const I* index, Permuted<I> order, i64 b, i64 
   return true;
 }
 
+// Whether rows are asked for early: not where all of them fit into the second cache anyway.
+template <class T>
+TOPODIFF_INLINE bool rows_are_far(i64 rows, i64 channels) {
+  return rows * channels * i64(sizeof(T)) > (1 << 20);
+}
+
 template <class T, class I, class Order, class W>
 void gather_sum_with(const Args& a, Order order, W weight, Report* report) {
   const T* x = static_cast<const T*>(a.x);
@@ -56,8 +62,17 @@ void gather_sum_with(const Args& a, Order order, W weight, Report* report) {
   const I* index = static_cast<const I*>(a.index);
   T* out = static_cast<T*>(a.out);
   const i64 C = a.channels;
+  const bool far = rows_are_far<T>(a.rows, C);
   for_segments<I>(a, C * sizeof(T), report, [&](i64 first, i64 last) {
     if (!entries_valid(a, index, order, ptr[first], ptr[last], report)) return;
+    if (C == 1 && !far) {
+      for (i64 s = first; s < last; ++s) {
+        T sum = 0;
+        for (i64 k = ptr[s]; k < ptr[s + 1]; ++k) sum += weight[order[k]] * x[index[order[k]]];
+        out[s] = sum * mean_scale<T>(a, ptr[s + 1] - ptr[s]);
+      }
+      return;
+    }
     for_pieces<T, 8>(C, [&](auto piece) {
       using P = decltype(piece);
       using V = typename P::V;
@@ -68,7 +83,7 @@ void gather_sum_with(const Args& a, Order order, W weight, Report* report) {
         V acc[P::K] = {};
         for (i64 k = begin; k < end; ++k) {
           const i64 e = order[k];
-          prefetch_row<P>(base, index[order[smaller(k + kAhead, readable)]], C);
+          if (far) prefetch_row<P>(base, index[order[smaller(k + kAhead, readable)]], C);
           const T* row = base + index[e] * C;
           for (int i = 0; i < P::K; ++i) acc[i] += weight[e] * load<V>(row + i * P::N);
         }

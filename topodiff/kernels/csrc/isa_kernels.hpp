@@ -1,6 +1,7 @@
 // The table of all kernels for the instruction set that the including file is compiled for.
 #pragma once
 #include "coface_kernels.hpp"
+#include "norm_linear_kernels.hpp"
 #include "scatter_kernels.hpp"
 #include "softmax_kernels.hpp"
 
@@ -13,6 +14,10 @@ namespace {
   table.kernels[id][1][0] = kernel<double, std::int32_t>;      \
   table.kernels[id][1][1] = kernel<double, std::int64_t>
 
+#define TOPODIFF_NORM_ENTRY(id, kernel)       \
+  table.norm_linear[id][0] = kernel<float>;   \
+  table.norm_linear[id][1] = kernel<double>
+
 KernelTable make_table(const char* name) {
   KernelTable table;
   table.name = name;
@@ -22,6 +27,7 @@ KernelTable make_table(const char* name) {
   TOPODIFF_ENTRY(kSegmentSoftmax, segment_softmax);
   TOPODIFF_ENTRY(kSegmentSoftmaxBackward, segment_softmax_backward);
   TOPODIFF_ENTRY(kScatterSum, scatter_sum);
+  TOPODIFF_ENTRY(kScatterExpand, scatter_expand);
   TOPODIFF_ENTRY(kScatterExtreme, scatter_extreme);
   TOPODIFF_ENTRY(kPlace, place);
   TOPODIFF_ENTRY(kPick, pick);
@@ -31,6 +37,10 @@ KernelTable make_table(const char* name) {
   TOPODIFF_ENTRY(kGatherDot, gather_dot);
   TOPODIFF_ENTRY(kCofaceMessage, coface_message);
   TOPODIFF_ENTRY(kCofaceMessageBackward, coface_message_backward);
+  TOPODIFF_NORM_ENTRY(kNormLinear, norm_linear);
+  TOPODIFF_NORM_ENTRY(kNormLinearBackward, norm_linear_backward);
+  TOPODIFF_NORM_ENTRY(kNormActivation, norm_activation);
+  TOPODIFF_NORM_ENTRY(kNormActivationBackward, norm_activation_backward);
   return table;
 }
 

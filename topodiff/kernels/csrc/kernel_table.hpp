@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "norm_linear.hpp"
+
 namespace topodiff {
 
 // Not every kernel uses every field. Rows of x, y and out are contiguous, `channels` values each.
@@ -45,6 +47,7 @@ enum KernelId {
   kSegmentSoftmax,
   kSegmentSoftmaxBackward,
   kScatterSum,
+  kScatterExpand,
   kScatterExtreme,
   kPlace,
   kPick,
@@ -60,6 +63,7 @@ enum KernelId {
 struct KernelTable {
   const char* name;                        // instruction set
   Kernel kernels[kNumKernels][2][2] = {};  // [kernel][float64][int64]
+  NormLinearKernel norm_linear[kNumNormLinear][2] = {};  // [kernel][float64]
 };
 
 // Null where the compiler was not asked for the instruction set.
@@ -69,5 +73,8 @@ const KernelTable* avx512_kernels();
 
 // The widest that this processor has and `limit` ("baseline", "avx2", "avx512" or empty) allows.
 const KernelTable* choose_kernels(const char* limit);
+
+// Those in use now.
+const KernelTable* active_kernels();
 
 }  // namespace topodiff

@@ -39,16 +39,22 @@ void scatter_sum(const Args& a, Report* report) {
   const I* index = static_cast<const I*>(a.index);
   T* out = static_cast<T*>(a.out);
   const i64 C = a.channels;
+  const bool far = rows_are_far<T>(a.segments, C);
   for_owned_rows(a, a.segments, [&](i64 low, i64 high) {
     __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T));
+    const bool owns_all = low == 0 && high == a.segments;
     walk_entries<I>(a, C * sizeof(T), report, [&](i64 begin, i64 end) {
+      if (C == 1 && owns_all && !far) {
+        for (i64 e = begin; e < end; ++e) out[index[e]] += x[e];
+        return;
+      }
       for_pieces<T, 8>(C, [&](auto piece) {
         using P = decltype(piece);
         using V = typename P::V;
         for (i64 e = begin; e < end; ++e) {
           const i64 i = index[e];
           if (i < low || i >= high) continue;
-          prefetch_row<P>(out + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
+          if (far) prefetch_row<P>(out + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
           T* target = out + i * C + piece.at;
           for (int k = 0; k < P::K; ++k)
             store(target + k * P::N, load<V>(target + k * P::N) + load<V>(x + e * C + piece.at + k * P::N));
@@ -56,6 +62,37 @@ void scatter_sum(const Args& a, Report* report) {
       });
     });
     if (a.mean && report->fault == Fault::none) divide_by_counts<T, I>(a, low, high);
+  });
+}
+
+// out[e] = x[index[e]], divided by the count of that index for a mean (transpose of scatter_sum).
+template <class T, class I>
+void scatter_expand(const Args& a, Report* report) {
+  const T* x = static_cast<const T*>(a.x);
+  const I* index = static_cast<const I*>(a.index);
+  T *counts = static_cast<T*>(a.out2), *out = static_cast<T*>(a.out);
+  const i64 C = a.channels;
+  if (a.mean) {
+    if (!index_is_valid(index, 0, a.nnz, a.segments, report)) return;
+    for (i64 s = 0; s < a.segments; ++s) counts[s] = 0;
+    for (i64 e = 0; e < a.nnz; ++e) counts[index[e]] += 1;
+    for (i64 s = 0; s < a.segments; ++s) counts[s] = counts[s] > 1 ? T(1) / counts[s] : T(1);
+  }
+  const bool far = rows_are_far<T>(a.segments, C);
+  const i64 parts = 4 * threads_for(a, a.nnz * larger(1, C));
+  parallel(threads_for(a, a.nnz * larger(1, C)), parts, [&](i64 part, i64 parts) {
+    const i64 first = a.nnz * part / parts, last = a.nnz * (part + 1) / parts;
+    if (!index_is_valid(index, first, last, a.segments, report)) return;
+    for_pieces<T, 8>(C, [&](auto piece) {
+      using P = decltype(piece);
+      using V = typename P::V;
+      for (i64 e = first; e < last; ++e) {
+        if (far) prefetch_row<P>(x + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
+        const T scale = a.mean ? counts[index[e]] : T(1);
+        for (int k = 0; k < P::K; ++k)
+          store(out + e * C + piece.at + k * P::N, load<V>(x + index[e] * C + piece.at + k * P::N) * scale);
+      }
+    });
   });
 }
 

@@ -136,6 +136,31 @@ TOPODIFF_INLINE void with_flags(bool largest, bool where, F f) {
   else where ? f(Flag<false>{}, Flag<true>{}) : f(Flag<false>{}, Flag<false>{});
 }
 
+// The first of `count` values side by side that is NaN or, without any, the extreme.
+template <bool Largest, class T>
+TOPODIFF_INLINE i64 extreme_of_run(const T* x, i64 count) {
+  T best = x[0];
+  bool nan = false;
+  for (i64 e = 0; e < count; ++e) {
+    best = (Largest ? x[e] > best : x[e] < best) ? x[e] : best;
+    nan |= x[e] != x[e];
+  }
+  i64 e = 0;
+  if (nan) while (x[e] == x[e]) ++e;
+  else while (x[e] != best) ++e;
+  return e;
+}
+
+template <bool Largest, class T, class I>
+void extremes_of_runs(const T* x, const I* ptr, i64 first, i64 last, T* out, i64* where) {
+  for (i64 s = first; s < last; ++s) {
+    const i64 begin = ptr[s], count = ptr[s + 1] - begin;
+    const i64 found = count ? begin + extreme_of_run<Largest>(x + begin, count) : -1;
+    out[s] = count ? x[found] : T(0);
+    if (where) where[s] = found;
+  }
+}
+
 template <class T, class I>
 void segment_extreme(const Args& a, Report* report) {
   const T* x = static_cast<const T*>(a.x);
@@ -145,6 +170,7 @@ void segment_extreme(const Args& a, Report* report) {
   const i64 C = a.channels;
   auto run = [&](auto largest, auto wanted) {
     for_segments<I>(a, C * sizeof(T), report, [&](i64 first, i64 last) {
+      if (C == 1) return extremes_of_runs<decltype(largest)::value>(x, ptr, first, last, out, where);
       for_pieces<T, 4>(C, [&](auto piece) {
         using P = decltype(piece);
         using V = typename P::V;
