@@ -208,6 +208,8 @@ def from_simplices(
 def _close_downwards(simplices: Iterable[tuple[int, ...]]) -> dict[int, Tensor]:
     faces: dict[int, set[tuple[int, ...]]] = {}
     for simplex in simplices:
+        if len(set(simplex)) < len(simplex):
+            raise ValueError(f"simplex {simplex} repeats a vertex")
         for size in range(1, len(simplex) + 1):
             faces.setdefault(size - 1, set()).update(combinations(sorted(simplex), size))
     return {r: torch.tensor(sorted(f), dtype=torch.long) for r, f in faces.items()}

@@ -93,7 +93,7 @@ def _reduce(
     out[place] = values
     kept = out[place]
     same = (kept == values) | ((kept != kept) & (values != values))  # NaN equals NaN
-    bad = (~same).reshape(place.numel(), -1).any(1)
+    bad = (~same).unsqueeze(-1).flatten(1).any(1)
     if not bool(bad.any()):
         return out
     if conflicts == "error":

@@ -42,8 +42,9 @@ def from_scipy(matrix: sp.sparray | Sequence[sp.sparray]) -> CellComplex:
 
 
 def _from_adjacency(matrix: sp.sparray) -> CellComplex:
+    matrix = matrix.tocsr()
     rows, columns = matrix.shape
-    if rows != columns or abs(matrix - matrix.T).nnz:
+    if rows != columns or (matrix != matrix.T).nnz:
         raise ValueError(
             f"an adjacency matrix is square and symmetric, this one ({rows} x {columns}) is not; "
             "boundary matrices go in a list: from_scipy([B_1, ...])"

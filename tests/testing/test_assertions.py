@@ -1,0 +1,113 @@
+"""The shipped assertions hold for what is right and fail for what is wrong."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+from topodiff.complexes import CellComplex, batch
+from topodiff.testing import (
+    assert_boundary_of_boundary_zero,
+    assert_complex_equal,
+    assert_matches_dense,
+    assert_orientation_equivariant,
+    assert_permutation_equivariant,
+    reorient,
+)
+from topodiff.testing.strategies import batches, complexes, with_data
+
+TETRAHEDRON = CellComplex.from_simplices([(0, 1, 2, 3)])
+
+
+def hodge(complex, activation=lambda t: t):
+    """x[r] -> activation(L_r x[r]), with the signed boundaries."""
+    out = {}
+    for r, x in complex.x.items():
+        laplacian = torch.tensor(complex.hodge_laplacian_matrix(r).toarray()).to(x.dtype)
+        out[r] = activation(laplacian @ x)
+    return out
+
+
+def from_below(complex):
+    """x[r] -> the sum of x[r-1] over the boundary, without signs."""
+    out = {0: complex.x[0]}
+    for r in range(1, complex.rank + 1):
+        face, cell = complex.boundary_index(r)
+        x = complex.x[r - 1]
+        out[r] = x.new_zeros(complex.shape[r], x.shape[1]).index_add(0, cell, x[face])
+    return out
+
+
+def total(complex):
+    """One row per complex: the sum of x[0]."""
+    out = complex.x[0].new_zeros(len(complex), complex.x[0].shape[1])
+    return out.index_add(0, complex.membership(0), complex.x[0])
+
+
+@given(union=batches(max_size=3))
+def test_laws_of_hodge_laplacians(dtype, union):
+    assert_boundary_of_boundary_zero(union)
+    assert_permutation_equivariant(hodge, union, oriented=True)
+    assert_orientation_equivariant(hodge, union)
+    assert_orientation_equivariant(lambda k: hodge(k, torch.tanh), union)
+    assert_permutation_equivariant(from_below, union)
+    assert_permutation_equivariant(total, union)
+    assert_permutation_equivariant(total, union, oriented=True)
+    assert_orientation_equivariant(total, union)
+
+
+def test_what_breaks_the_laws_is_found():
+    kite = CellComplex.from_simplices([(0, 1, 2), (2, 3)])
+    complex = with_data(batch([TETRAHEDRON, kite]))
+    with pytest.raises(AssertionError, match="rank 1 of the result with cells reoriented"):
+        assert_orientation_equivariant(lambda k: hodge(k, torch.relu), complex)
+    with pytest.raises(AssertionError, match="renumbered"):
+        assert_permutation_equivariant(hodge, complex)
+    with pytest.raises(AssertionError, match="renumbered"):
+        assert_permutation_equivariant(lambda k: k.x[0][:1], complex)
+    with pytest.raises(AssertionError, match="renumbered"):
+        assert_permutation_equivariant(lambda k: {0: k.x[0].cumsum(0)}, complex)
+    with pytest.raises(AssertionError, match="renumbered is not finite"):
+        assert_permutation_equivariant(lambda k: total(k) / 0, complex)
+    with pytest.raises(TypeError, match="tensor or a dict by rank, got list"):
+        assert_permutation_equivariant(lambda k: [total(k)], complex)
+
+
+def test_an_open_boundary_is_found():
+    boundaries = [(TETRAHEDRON.boundary_index(r), TETRAHEDRON.boundary_sign(r)) for r in (1, 2, 3)]
+    boundaries[1] = (boundaries[1][0], boundaries[1][1].abs())
+    with pytest.raises(AssertionError, match="boundary of 2-cell 0 is not zero"):
+        assert_boundary_of_boundary_zero(CellComplex(TETRAHEDRON.shape, boundaries))
+
+
+@given(complexes())
+def test_reoriented_complexes_keep_their_laws(complex):
+    turned, flip = reorient(complex, 0)
+    assert_boundary_of_boundary_zero(turned)
+    for r, f in enumerate(flip):
+        diagonal = np.diag(f.numpy())
+        expected = diagonal @ complex.hodge_laplacian_matrix(r) @ diagonal
+        assert (turned.hodge_laplacian_matrix(r).toarray() == expected).all()
+        assert r > 0 or (f == 1).all()
+
+
+def test_differences_of_complexes_are_named():
+    complex = with_data(TETRAHEDRON)
+    assert_complex_equal(complex, with_data(TETRAHEDRON))
+    for other, message in [
+        (TETRAHEDRON.skeleton(2), "shape is"),
+        (TETRAHEDRON, r"not expected \['labels\.0'"),
+        (complex.replace(x={**complex.x, 2: complex.x[2] + 1}), "x.2: "),
+        (complex.to(dtype=torch.float16), "dtype"),
+    ]:
+        with pytest.raises(AssertionError, match=message):
+            assert_complex_equal(complex, other)
+
+
+def test_operators_against_their_matrices(dtype):
+    dense = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    assert_matches_dense(lambda x: dense @ x, dense)
+    with pytest.raises(AssertionError, match=r"operator\(x\)"):
+        assert_matches_dense(lambda x: 1.01 * dense @ x, dense)
+    with pytest.raises(AssertionError, match="gradient"):
+        assert_matches_dense(lambda x: dense @ x.detach() + 0 * (dense @ x), dense)
