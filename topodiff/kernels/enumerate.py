@@ -103,8 +103,10 @@ def clique_boundaries(num_vertices: int, edges: Array, max_rank: int, limit: int
     if _compiled():
         return _cpu.clique_boundaries(num_vertices, edges, max_rank, limit)
     boundaries: list[Boundary] = []
-    faces, last, total = edges, edges[:, 1], 0
+    faces, last, total, below = edges, edges[:, 1], 0, num_vertices
     for rank in range(1, max_rank + 1):
+        if rank > 1:
+            (faces, last), below = _extend(faces, last, below, num_vertices), len(faces)
         total += len(faces)
         if total > limit:
             raise ValueError(
@@ -114,8 +116,6 @@ def clique_boundaries(num_vertices: int, edges: Array, max_rank: int, limit: int
         cell = np.repeat(np.arange(len(faces)), rank + 1)
         sign = np.tile([(-1) ** i for i in range(rank, -1, -1)], len(faces))
         boundaries.append((np.stack([faces.reshape(-1), cell]), sign))
-        below = num_vertices if rank == 1 else len(boundaries[-2][1]) // rank
-        faces, last = _extend(faces, last, below, num_vertices)
     return boundaries
 
 
