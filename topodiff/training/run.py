@@ -100,7 +100,7 @@ class Run:
         loss = losses.sum() / scaled.isfinite().sum().clamp(min=1)
         if not torch.isfinite(loss):
             raise NonFiniteError(
-                f"the loss is {loss.item()} in {place}, from {_rows(batch, losses)}; lower the "
+                f"the loss is {loss.item()} in {place}, from {_where(batch, losses)}; lower the "
                 f"learning rate ({self.schedule.rate:g}) or look at these complexes"
             )
         self.optimizer.zero_grad()
@@ -109,7 +109,7 @@ class Run:
         if not torch.isfinite(norm):
             raise NonFiniteError(
                 f"the gradient is {norm.item()} while the loss is {loss.item():g} in {place}, "
-                f"{_rows(batch)}"
+                f"{_where(batch)}"
             )
         self.optimizer.step()
         if self.average is not None:
@@ -133,7 +133,7 @@ class Run:
         if not outputs.isfinite().all():
             raise NonFiniteError(
                 f"the prediction is not finite after epoch {len(self.history) + 1}, "
-                f"for validation {_rows(self.valid, outputs)}"
+                f"for validation {_where(self.valid, outputs)}"
             )
         loss = self.targets.loss(outputs, self.targets.scale(self.valid_y), self.config.loss)
         found = evaluate(self.targets, self.targets.unscale(outputs), self.valid_y)["mean"]
@@ -214,11 +214,11 @@ def _copy(state: dict[str, Any]) -> dict[str, Any]:
     return {k: v.detach().clone() for k, v in state.items()}
 
 
-def _rows(samples: Samples, values: Tensor | None = None) -> str:
-    """Names the rows, of those with values that are not finite where values are given."""
+def _where(samples: Samples, values: Tensor | None = None) -> str:
+    """Names the samples, of those with values that are not finite where values are given."""
     which = list(range(len(samples)))
     if values is not None:
         which = (~values.isfinite()).any(1).nonzero().flatten().tolist() or which
-    rows = which if samples.rows is None else [samples.rows[i] for i in which]
-    shown = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
-    return f"row{'s' if len(rows) > 1 else ''} {shown}"
+    what = "complex" if samples.lines is None else "line"
+    numbers = which if samples.lines is None else [samples.lines[i] for i in which]
+    return f"{what} " + ", ".join(map(str, numbers[:10])) + (", ..." if len(numbers) > 10 else "")

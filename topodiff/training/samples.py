@@ -20,13 +20,13 @@ class Samples:
         complexes: n complexes in one batch.
         y: (n, columns) targets, NaN for missing; None where only predictions are wanted.
         features: (n, width) numbers that describe each complex as a whole, or None.
-        rows: (n,) where each complex comes from (row of a file), for messages; 0..n-1 if omitted.
+        lines: (n,) line of the file from which each complex comes, for messages.
     """
 
     complexes: CellComplex
     y: Tensor | None = None
     features: Tensor | None = None
-    rows: Sequence[int] | None = None
+    lines: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.complexes)
@@ -36,8 +36,8 @@ class Samples:
                 raise ValueError(
                     f"{name} of {n} complexes has shape ({n}, columns), got {tuple(tensor.shape)}"
                 )
-        if self.rows is not None and len(self.rows) != n:
-            raise ValueError(f"{n} complexes and {len(self.rows)} rows")
+        if self.lines is not None and len(self.lines) != n:
+            raise ValueError(f"{n} complexes and {len(self.lines)} lines")
 
     def __len__(self) -> int:
         return len(self.complexes)
@@ -49,7 +49,7 @@ class Samples:
             self.complexes.select(which),
             None if self.y is None else self.y[which],
             None if self.features is None else self.features[which],
-            which.tolist() if self.rows is None else [self.rows[i] for i in which.tolist()],
+            None if self.lines is None else [self.lines[i] for i in which.tolist()],
         )
 
     def to(self, device: torch.device | str) -> Samples:
@@ -58,7 +58,7 @@ class Samples:
             self.complexes.to(device),
             None if self.y is None else self.y.to(device),
             None if self.features is None else self.features.to(device),
-            self.rows,
+            self.lines,
         )
 
     def digest(self) -> str:

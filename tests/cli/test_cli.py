@@ -1,0 +1,257 @@
+"""The commands, from a file of 60 molecules to predictions."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from topodiff.cli.app import app
+from topodiff.training import Ensemble
+
+SMILES = [
+    stem + tail
+    for stem in ("C", "CC", "CCC", "c1ccccc1", "C1CCCCC1", "CC(C)", "c1ccncc1", "C1CC1")
+    for tail in ("O", "N", "C", "Cl", "C(=O)O", "OC", "C#N", "CBr")
+][:60]
+FAST = ["--epochs", "3", "--ensemble", "2", "--hidden-channels", "8", "--num-layers", "1"]
+runner = CliRunner()
+
+
+def run(*arguments):
+    return runner.invoke(app, [str(a) for a in arguments])
+
+
+def write(path, header, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(autouse=True)
+def small_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOPODIFF_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def table(tmp_path):
+    parts = ["train"] * 44 + ["val"] * 8 + ["test"] * 8
+    rows = [
+        [f"m{i}", s, len(s) + s.count("O"), int("O" in s) if i % 5 else "", 7, parts[i]]
+        for i, s in enumerate(SMILES)
+    ]
+    rows.insert(10, ["bad", "c1ccccc", 3, 0, 7, "train"])
+    return write(
+        tmp_path / "molecules.csv", ["id", "SMILES", "size", "oxygen", "same", "part"], rows
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model of two targets, one of them with missing values."""
+    folder = tmp_path_factory.mktemp("trained")
+    rows = [[s, len(s), int("O" in s) if i % 5 else ""] for i, s in enumerate(SMILES)]
+    path = write(folder / "table.csv", ["smiles", "size", "oxygen"], rows)
+    done = run("train", path, "--out", folder / "out", "--target-columns", "size",
+               "--target-columns", "oxygen", *FAST)  # fmt: skip
+    assert done.exit_code == 0, done.output
+    return folder / "out"
+
+
+def train(table, out, *options, target="size"):
+    return run("train", table, "--out", out, "--target-columns", target, *FAST, *options)
+
+
+def test_train_writes_everything(table, tmp_path):
+    out = tmp_path / "out"
+    done = train(table, out)
+    assert done.exit_code == 0, done.output
+    assert "60 of 61 rows are molecules, 1 failed" in done.output
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["molecules"] == {"train": 48, "val": 6, "test": 6}
+    assert [m["epochs"] for m in metrics["members"]] == [3, 3]
+    tested = read(out / "test_predictions.csv")
+    errors = [float(r["size"]) - float(r["size_predicted"]) for r in tested]
+    rmse = (sum(e * e for e in errors) / len(errors)) ** 0.5
+    assert metrics["test"]["mean"]["rmse"] == pytest.approx(rmse, rel=1e-4)
+    assert all(float(r["size_std"]) > 0 for r in tested)
+    assert read(out / "failures.csv") == [
+        {"line": "12", "reason": read(out / "failures.csv")[0]["reason"],
+         "content": "bad,c1ccccc,3,0,7,train"}
+    ]  # fmt: skip
+    assert "unclosed ring" in read(out / "failures.csv")[0]["reason"]
+    assert (out / "parity.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((out / "config.json").read_text())["training"]["members"] == 2
+
+
+def test_predict_keeps_rows_columns_and_order(trained, tmp_path):
+    rows = [
+        ["x,1", "CCO", "a"],
+        ["2", "not a molecule", "b"],
+        ["3", "c1ccccc1O", ""],
+        ["4", "", "d"],
+    ]
+    new = write(tmp_path / "new.csv", ["id", "smiles", "note"], rows)
+    out = tmp_path / "predictions.csv"
+    done = run("predict", trained, new, "--out", out)
+    assert done.exit_code == 0, done.output
+    found = read(out)
+    assert [[r["id"], r["smiles"], r["note"]] for r in found] == rows
+    assert list(found[0])[3:] == [
+        "size_predicted", "size_std", "oxygen_predicted", "oxygen_std", "failure"
+    ]  # fmt: skip
+    assert [bool(r["failure"]) for r in found] == [False, True, False, True]
+    assert [bool(r["size_predicted"]) for r in found] == [True, False, True, False]
+    assert 0 < float(found[0]["oxygen_predicted"]) < 1
+    assert float(found[0]["size_std"]) > 0
+
+
+def test_predictions_do_not_depend_on_the_company(trained, tmp_path):
+    values = []
+    for name, smiles in (("one", ["CCO"]), ("many", ["CCO", *SMILES])):
+        new = write(tmp_path / f"{name}.csv", ["smiles"], [[s] for s in smiles])
+        assert run("predict", trained, new, "--out", tmp_path / f"{name}.out").exit_code == 0
+        values.append(float(read(tmp_path / f"{name}.out")[0]["size_predicted"]))
+    assert values[0] == pytest.approx(values[1], rel=1e-4)
+
+
+def test_saved_ensemble_predicts_the_same(trained, tmp_path):
+    ensemble = Ensemble.load(trained)
+    ensemble.save(tmp_path)
+    again = Ensemble.load(tmp_path)
+    for a, b in zip(ensemble.members, again.members, strict=True):
+        for name, weight in a.state_dict().items():
+            assert torch.equal(weight, b.state_dict()[name])
+    assert ensemble.targets == again.targets
+    assert ensemble.config == again.config
+
+
+@pytest.mark.parametrize("model", ["gine", "mlp"])
+def test_other_models_and_splits(table, tmp_path, model):
+    options = ["--model", model, "--no-descriptors", "--split", "scaffold"]
+    assert train(table, tmp_path / "scaffold", *options).exit_code == 0
+    options[4:] = ["given", "--split-column", "part"]
+    done = train(table, tmp_path / "given", *options, target="oxygen")
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((tmp_path / "given" / "metrics.json").read_text())
+    assert metrics["molecules"] == {"train": 44, "val": 8, "test": 8}
+    assert set(metrics["test"]["mean"]) == {"roc_auc", "average_precision"}
+
+
+def test_resume_and_overwrite(table, tmp_path):
+    out = tmp_path / "out"
+    assert train(table, out).exit_code == 0
+    first = (out / "predictor.ckpt").read_bytes()
+    refused = train(table, out)
+    assert refused.exit_code == 2
+    assert "is not empty: give --resume, --overwrite or another --out" in one_line(refused)
+    (out / "predictor.ckpt").unlink()
+    assert train(table, out, "--resume").exit_code == 0
+    assert (out / "predictor.ckpt").read_bytes() == first
+    changed = train(table, out, "--resume", "--learning-rate", "0.5")
+    assert "had other settings: training.fit.learning_rate was 0.001 and is 0.5" in one_line(
+        changed
+    )
+    (out / "mine.txt").write_text("keep me")
+    assert train(table, out, "--overwrite", "--seed", "1").exit_code == 0
+    assert (out / "mine.txt").exists()
+    assert (out / "predictor.ckpt").read_bytes() != first
+
+
+def one_line(result):
+    """The error, which must be one line without a traceback."""
+    assert result.exit_code == 2, result.output
+    lines = [line for line in result.output.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in result.output
+    return errors[0]
+
+
+def test_mistakes_are_one_line(table, tmp_path):
+    out = tmp_path / "out"
+    assert "no such file" in one_line(train(tmp_path / "none.csv", out))
+    missing = one_line(train(table, out, target="sizes"))
+    assert "there is no column 'sizes'" in missing
+    assert "'oxygen'" in missing
+    assert "'size'" in missing
+    assert "target 'same' is constant (7)" in one_line(train(table, out, target="same"))
+    assert "there is no model 'cinn'; did you mean cin?" in one_line(
+        train(table, out, "--model", "cinn")
+    )
+    assert "there is no split 'randm'; did you mean random?" in one_line(
+        train(table, out, "--split", "randm")
+    )
+    assert "--split given needs one" in one_line(train(table, out, "--split", "given"))
+    assert "epochs is at least 1, got 0" in one_line(train(table, out, "--epochs", "0"))
+    assert "given twice" in one_line(train(table, out, "--target-columns", "size"))
+    assert "needs 0 or 1" in one_line(train(table, out, "--task", "classification"))
+    assert "unclosed ring" in one_line_and_more(train(table, out, "--strict"))
+    assert not out.exists(), "nothing is written before everything is known to be usable"
+
+
+def one_line_and_more(result):
+    """An error that lists the failed rows below its first line."""
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    return result.output
+
+
+def test_no_molecule_at_all(tmp_path):
+    table = write(tmp_path / "bad.csv", ["smiles", "y"], [["nonsense", 1], ["(", 2]])
+    assert "no row holds a molecule" in one_line_and_more(train(table, tmp_path / "o", target="y"))
+
+
+def test_too_few_molecules(tmp_path):
+    table = write(tmp_path / "few.csv", ["smiles", "y"], [["C", 1], ["CC", 2]])
+    assert "the val part of the split of 2 molecules is empty" in one_line(
+        train(table, tmp_path / "o", target="y")
+    )
+
+
+def test_unusable_folders(table, trained, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    assert "is a file; --out names a folder" in one_line(train(table, file))
+    if Path("/proc").is_dir():  # where even root cannot write
+        assert re.search(r"cannot be written: .* in /proc", one_line(train(table, "/proc/a/b")))
+    out = tmp_path / "p.csv"
+    assert "there is no folder" in one_line(run("predict", tmp_path / "no", table, "--out", out))
+    assert "there is no trained model in" in one_line(run("predict", tmp_path, table, "--out", out))
+    nowhere = tmp_path / "no" / "p.csv"
+    assert "cannot be written" in one_line(run("predict", trained, table, "--out", nowhere))
+    assert "is the table itself" in one_line(run("predict", trained, table, "--out", table))
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("x")
+    assert "holds no run to resume" in one_line(train(table, foreign, "--resume"))
+
+
+def test_damaged_model(trained, table, tmp_path):
+    content = bytearray((trained / "predictor.ckpt").read_bytes())
+    content[-50] ^= 1
+    (tmp_path / "predictor.ckpt").write_bytes(content)
+    refused = run("predict", tmp_path, table, "--out", tmp_path / "p.csv")
+    assert "predictor.ckpt is damaged" in one_line(refused)
+    assert not (tmp_path / "p.csv").exists()
+
+
+def test_columns_of_the_prediction_are_not_overwritten(trained, tmp_path):
+    new = write(tmp_path / "new.csv", ["smiles", "size_std"], [["CCO", "1"]])
+    refused = run("predict", trained, new, "--out", tmp_path / "p.csv")
+    assert "has a column 'size_std' already: rename it" in one_line(refused)
+
+
+def test_info_names_kernels_and_folders(tmp_path):
+    done = run("info")
+    assert done.exit_code == 0
+    for word in ("kernels in use", "kernels cpu", "instruction set", "threads", "data mirror"):
+        assert word in done.output

@@ -1,0 +1,5 @@
+"""The command line: ``topodiff train | predict | demo | info``."""
+
+from topodiff.cli.app import main
+
+__all__ = ["main"]

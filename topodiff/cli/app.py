@@ -1,0 +1,139 @@
+"""The commands and their options; the work is done by the modules beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    name="topodiff",
+    help="Learn on molecules as cell complexes: atoms, bonds and rings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Mistakes of the user end with one line and exit code 2, failed training with 1."""
+    from topodiff.training import NonFiniteError
+
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        _fail(str(error), 2)
+    except NonFiniteError as error:
+        _fail(str(error), 1)
+
+
+def _fail(message: str, code: int) -> None:
+    Console(stderr=True, soft_wrap=True).print(
+        f"error: {message}", style="red", markup=False, highlight=False
+    )
+    raise typer.Exit(code) from None
+
+
+@app.command()
+def train(
+    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model and its results.")],
+    target_columns: Annotated[
+        list[str], typer.Option(help="Columns to learn; give the option once for each.")
+    ],
+    smiles_column: Annotated[
+        str | None, typer.Option(help="By default the column with smiles in its name.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="cin, gine or mlp.")] = "cin",
+    task: Annotated[str, typer.Option(help="auto, regression or classification.")] = "auto",
+    split: Annotated[str, typer.Option(help="random, scaffold or given.")] = "random",
+    split_column: Annotated[
+        str | None, typer.Option(help="Column of train, val and test, for a given split.")
+    ] = None,
+    ensemble: Annotated[int, typer.Option(help="Number of models.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Passes over the training molecules.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of the split and of the first model.")] = 0,
+    hidden_channels: Annotated[int, typer.Option(help="Width of the model.")] = 64,
+    num_layers: Annotated[int, typer.Option(help="Layers of the model.")] = 3,
+    learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1e-3,
+    batch_size: Annotated[int, typer.Option(help="Molecules per step.")] = 32,
+    descriptors: Annotated[
+        bool, typer.Option(help="Also describe molecules by RDKit's descriptors.")
+    ] = True,
+    threads: Annotated[
+        int, typer.Option(help="Threads of torch. For small models and batches one is fastest.")
+    ] = 1,
+    strict: Annotated[bool, typer.Option(help="A bad row is an error.")] = False,
+    num_workers: Annotated[int, typer.Option(help="Processes that read molecules.")] = 0,
+    resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace what is in the folder.")] = False,
+) -> None:
+    """Train an ensemble on a table of molecules."""
+    with one_line_errors():
+        from topodiff.cli.train import Settings, train_command
+        from topodiff.training import FitConfig, ModelConfig, TrainConfig
+
+        settings = Settings(
+            table=str(table),
+            smiles_column=smiles_column,
+            target_columns=target_columns,
+            split=split,
+            split_column=split_column,
+            strict=strict,
+            threads=threads,
+            training=TrainConfig(
+                model=ModelConfig(model, hidden_channels, num_layers),
+                fit=FitConfig(epochs, batch_size, learning_rate, seed=seed),
+                members=ensemble,
+                task=task,
+                descriptors=descriptors,
+            ),
+        )
+        train_command(settings, out, resume=resume, overwrite=overwrite, num_workers=num_workers)
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(help="Folder written by topodiff train.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the predictions.")],
+    smiles_column: Annotated[
+        str | None, typer.Option(help="By default the column with smiles in its name.")
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="A bad row is an error.")] = False,
+    num_workers: Annotated[int, typer.Option(help="Processes that read molecules.")] = 0,
+) -> None:
+    """Predict for every row of a table; rows, order and other columns are kept."""
+    with one_line_errors():
+        from topodiff.cli.predict import predict_command
+
+        predict_command(folder, table, out, smiles_column, strict, num_workers)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for predictions and plot.")] = Path("demo"),
+) -> None:
+    """Train on FreeSolv, predict held-out molecules, compare with baselines."""
+    with one_line_errors():
+        from topodiff.cli.demo import demo_command
+
+        demo_command(out)
+
+
+@app.command()
+def info() -> None:
+    """Versions, kernels, instruction set, threads, folders."""
+    from topodiff.cli.info import info_command
+
+    info_command()

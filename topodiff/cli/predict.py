@@ -1,0 +1,60 @@
+"""``topodiff predict``: the rows of a table with predictions beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from topodiff.cli.tables import interleave, prediction_columns, write_csv
+from topodiff.molecules import MoleculeTable, read_table
+from topodiff.training import Ensemble, predict_molecules
+
+FAILURE = "failure"
+
+
+def predict_command(
+    folder: Path,
+    table_path: Path,
+    out: Path,
+    smiles_column: str | None,
+    strict: bool,
+    num_workers: int,
+) -> None:
+    """Write the rows of ``table_path``, in order, with predictions or the reason for none."""
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder {folder}")
+    if not out.parent.is_dir() or out.is_dir():
+        raise ValueError(f"{out} cannot be written: --out names a file in a folder that exists")
+    if out.exists() and out.samefile(table_path):
+        raise ValueError(f"--out is the table itself ({out}): give another name")
+    ensemble = Ensemble.load(folder)
+    table = read_table(table_path, smiles_column, strict=strict, num_workers=num_workers)
+    write_predictions(out, table, ensemble, num_workers)
+    console = Console()
+    console.print(table.summary(), markup=False, highlight=False)
+    console.print(f"predictions are in {out}", markup=False, highlight=False)
+
+
+def write_predictions(
+    out: Path, table: MoleculeTable, ensemble: Ensemble, num_workers: int
+) -> None:
+    """All rows of the table; ``failure`` is empty where there is a prediction."""
+    new = [*prediction_columns(ensemble.targets.names), FAILURE]
+    if taken := [name for name in new if name in table.columns]:
+        raise ValueError(f"the table has a column {taken[0]!r} already: rename it")
+    prediction = predict_molecules(ensemble, table, num_workers)
+    values = dict(zip(table.row_numbers, interleave(*prediction), strict=True))
+    reasons = {f.row: f.reason for f in table.failures}
+    empty = [""] * (len(new) - 1)
+    rows = [
+        [*_fit(cells, len(table.columns)), *values.get(row, empty), reasons.get(row, "")]
+        for row, cells in enumerate(table.rows)
+    ]
+    write_csv(out, [*table.columns, *new], rows)
+
+
+def _fit(cells: Sequence[str], width: int) -> list[str]:
+    """A failed row may have too few or too many cells."""
+    return [*cells[:width], *[""] * (width - len(cells))]

@@ -1,0 +1,41 @@
+"""CSV files of predictions, written atomically."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from topodiff.training.files import write_bytes
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file; bytes of the input that were not UTF-8 come out as they were."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def number(value: Tensor | float) -> str:
+    """Six significant digits; an empty cell for what is not a number."""
+    plain = float(value)
+    return f"{plain:.6g}" if math.isfinite(plain) else ""
+
+
+def interleave(mean: Tensor, std: Tensor) -> list[list[str]]:
+    """Per row: prediction and spread of the first target, of the second, ..."""
+    return [
+        [number(v) for pair in zip(m, s, strict=True) for v in pair]
+        for m, s in zip(mean.tolist(), std.tolist(), strict=True)
+    ]
+
+
+def prediction_columns(targets: Sequence[str]) -> list[str]:
+    """Header that belongs to :func:`interleave`."""
+    return [f"{name}_{what}" for name in targets for what in ("predicted", "std")]

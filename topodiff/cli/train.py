@@ -1,0 +1,238 @@
+"""``topodiff train``: read, split, train, evaluate, write the folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from topodiff import plotting
+from topodiff.cli.progress import training_progress
+from topodiff.cli.tables import interleave, number, prediction_columns, write_csv
+from topodiff.molecules import MoleculeTable, column_split, random_split, read_table, scaffold_split
+from topodiff.molecules.splits import Split
+from topodiff.training import (
+    Ensemble,
+    Samples,
+    TrainConfig,
+    check_trainable,
+    molecule_samples,
+    train_ensemble,
+)
+from topodiff.training.config import check_names
+from topodiff.training.ensemble import FILE
+from topodiff.training.files import write_json
+from topodiff.training.fit import Fitted
+from topodiff.training.molecules import IN_CHANNELS
+from topodiff.training.targets import REGRESSION
+
+CONFIG = "config.json"
+SPLITS = ("random", "scaffold", "given")
+RESULTS = ("metrics.json", "test_predictions.csv", "failures.csv", "parity.png", FILE)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of a run; saved as config.json."""
+
+    table: str
+    smiles_column: str | None
+    target_columns: list[str]
+    split: str
+    split_column: str | None
+    strict: bool
+    threads: int
+    training: TrainConfig
+
+    def __post_init__(self) -> None:
+        check_names([self.split], SPLITS, "split")
+        if (self.split == "given") != (self.split_column is not None):
+            raise ValueError("a split column belongs to --split given, and --split given needs one")
+        if self.threads < 1:
+            raise ValueError(f"threads is at least 1, got {self.threads}")
+        if len(set(self.target_columns)) < len(self.target_columns):
+            raise ValueError(f"a target column is given twice: {', '.join(self.target_columns)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+
+def train_command(
+    settings: Settings, out: Path, *, resume: bool, overwrite: bool, num_workers: int
+) -> None:
+    """Do what ``settings`` say and write everything into ``out``, which is left alone until the
+    table, the split and the targets are known to be usable."""
+    console = Console()
+    torch.set_num_threads(settings.threads)
+    _check_folder(out, settings, resume, overwrite)
+    table = read_table(
+        settings.table,
+        settings.smiles_column,
+        settings.target_columns,
+        strict=settings.strict,
+        num_workers=num_workers,
+    )
+    console.print(table.summary(), markup=False, highlight=False)
+    split = _split(table, settings)
+    config = settings.training
+    check_trainable(table, split, config)
+    _claim(out, settings, resume)
+    write_failures(out / "failures.csv", table)
+    samples = molecule_samples(table, config.descriptors, num_workers)
+    with training_progress(config, console) as on_epoch:
+        ensemble, fitted = train_ensemble(
+            samples.select(split.train),
+            samples.select(split.val),
+            IN_CHANNELS,
+            config,
+            names=table.target_columns,
+            folder=out,
+            resume=resume,
+            on_epoch=on_epoch,
+        )
+    ensemble.save(out)
+    _report(ensemble, fitted, samples, table, split, out, console)
+
+
+def _check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -> None:
+    """Say why ``out`` cannot be used, if it cannot."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; --out names a folder")
+    nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise ValueError(f"{out} cannot be written: {error.strerror} in {nearest}") from None
+    if out.is_dir() and any(out.iterdir()):
+        if resume:
+            _check_resumable(out, settings)
+        elif not overwrite:
+            raise ValueError(f"{out} is not empty: give --resume, --overwrite or another --out")
+
+
+def _claim(out: Path, settings: Settings, resume: bool) -> None:
+    """Make ``out``, empty of what an earlier run left there unless that is resumed."""
+    if not resume:
+        for name in (CONFIG, *RESULTS):
+            (out / name).unlink(missing_ok=True)
+        for member in out.glob("member_*"):
+            shutil.rmtree(member)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / CONFIG, settings.to_dict())
+
+
+def _check_resumable(out: Path, settings: Settings) -> None:
+    if not (out / CONFIG).is_file():
+        raise ValueError(f"{out} holds no run to resume ({CONFIG} is missing)")
+    try:
+        before = json.loads((out / CONFIG).read_text())
+    except ValueError as error:
+        raise ValueError(f"{out / CONFIG} is damaged ({error}): give --overwrite") from None
+    wanted = json.loads(json.dumps(settings.to_dict()))
+    changes = [
+        f"{name} was {old} and is {new}"
+        for name, (old, new) in sorted(_differences(before, wanted).items())
+    ]
+    if changes:
+        raise ValueError(f"the run in {out} had other settings: {'; '.join(changes)}")
+
+
+def _differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, Any]]:
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return {} if before == now else {name: (before, now)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in {*before, *now}:
+        found |= _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    return found
+
+
+def _split(table: MoleculeTable, settings: Settings) -> Split:
+    if settings.split == "given":
+        return column_split(table.column(str(settings.split_column)))
+    if settings.split == "scaffold":
+        return scaffold_split(table.smiles)
+    return random_split(len(table), seed=settings.training.fit.seed)
+
+
+def write_failures(path: Path, table: MoleculeTable) -> None:
+    """The rows that gave no molecule, with line and reason."""
+    rows = [(f.line, f.reason, f.content) for f in table.failures]
+    write_csv(path, ("line", "reason", "content"), rows)
+
+
+def _report(
+    ensemble: Ensemble,
+    fitted: list[Fitted],
+    samples: Samples,
+    table: MoleculeTable,
+    split: Split,
+    out: Path,
+    console: Console,
+) -> None:
+    metrics: dict[str, Any] = {
+        "molecules": {"train": len(split.train), "val": len(split.val), "test": len(split.test)},
+        "failed_rows": len(table.failures),
+        "members": [
+            {"best_epoch": f.best_epoch, "epochs": len(f.history), f.metric: f.score,
+             "status": f.status}
+            for f in fitted
+        ],
+        "val": ensemble.evaluate(samples.select(split.val)),
+    }  # fmt: skip
+    if split.test:
+        tested = samples.select(split.test)
+        metrics["test"] = ensemble.evaluate(tested)
+        _write_test_predictions(ensemble, tested, table, split.test, out)
+    write_json(out / "metrics.json", metrics)
+    console.print(_metrics_table(metrics))
+    console.print(f"model and results are in {out}", markup=False, highlight=False)
+
+
+def _write_test_predictions(
+    ensemble: Ensemble, samples: Samples, table: MoleculeTable, test: list[int], out: Path
+) -> None:
+    prediction = ensemble.predict(samples)
+    measured = torch.full_like(prediction.mean, math.nan) if samples.y is None else samples.y
+    names = ensemble.targets.names
+    rows = [
+        [table.lines[table.row_numbers[i]], table.smiles[i], *map(number, y), *values]
+        for i, y, values in zip(test, measured.tolist(), interleave(*prediction), strict=True)
+    ]
+    header = ["line", "smiles", *names, *prediction_columns(names)]
+    write_csv(out / "test_predictions.csv", header, rows)
+    drawn = [t for t, task in enumerate(ensemble.targets.tasks) if task == REGRESSION]
+    drawn = [t for t in drawn if measured[:, t].isfinite().any()]
+    if drawn and plotting.available():
+        plotting.parity_plot(
+            out / "parity.png",
+            [names[t] for t in drawn],
+            prediction.mean[:, drawn],
+            measured[:, drawn],
+            prediction.std[:, drawn],
+        )
+
+
+def _metrics_table(metrics: dict[str, Any]) -> Table:
+    shown = Table("target", "part")
+    rows: dict[tuple[str, str], dict[str, float]] = {
+        (name, part): values
+        for part in ("val", "test")
+        for name, values in metrics.get(part, {}).get("columns", {}).items()
+    }
+    kinds = list(dict.fromkeys(kind for values in rows.values() for kind in values))
+    for kind in kinds:
+        shown.add_column(kind, justify="right")
+    for (name, part), values in sorted(rows.items()):
+        cells = [values.get(kind, math.nan) for kind in kinds]
+        shown.add_row(name, part, *("-" if math.isnan(v) else f"{v:.4f}" for v in cells))
+    return shown

@@ -1,0 +1,196 @@
+"""Several models trained from different seeds: their mean predicts, their spread is uncertainty."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from topodiff.nn.embedding import InChannels
+from topodiff.training import checkpoint
+from topodiff.training.config import FitConfig, check_names
+from topodiff.training.features import FeatureScaler
+from topodiff.training.fit import Fitted, fit
+from topodiff.training.inference import predict
+from topodiff.training.metrics import evaluate
+from topodiff.training.models import ModelConfig, build_model
+from topodiff.training.run import Record
+from topodiff.training.samples import Samples
+from topodiff.training.targets import Targets
+
+FILE = "predictor.ckpt"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of :func:`train_ensemble`.
+
+    Args:
+        model: which model.
+        fit: how each member is trained; member k has the seed ``fit.seed + k``.
+        members: number of models.
+        task: ``auto``, ``regression`` or ``classification``, for all targets.
+        descriptors: whether molecules are also described as a whole, by RDKit's descriptors (see
+            :mod:`topodiff.training.molecules`).
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+    members: int = 1
+    task: str = "auto"
+    descriptors: bool = True
+
+    def __post_init__(self) -> None:
+        if self.members < 1:
+            raise ValueError(f"members is at least 1, got {self.members}")
+        check_names([self.task], ("auto", "regression", "classification"), "task")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> TrainConfig:
+        """Inverse of :meth:`to_dict`; ValueError for unknown names."""
+        check_names(content, [f.name for f in dataclasses.fields(cls)], "setting")
+        content = dict(content)
+        for name, kind in (("model", ModelConfig), ("fit", FitConfig)):
+            if name in content:
+                content[name] = kind.from_dict(content[name])
+        return cls(**content)
+
+
+class Prediction(NamedTuple):
+    """``mean`` (n, columns): values in units, or probabilities. ``std`` (n, columns): standard
+    deviation between the members, NaN if there is one only."""
+
+    mean: Tensor
+    std: Tensor
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Trained models with all that a prediction takes: ``members`` trained as ``config`` says on
+    complexes of ``in_channels``, for ``targets``; ``scaler`` of features of whole complexes."""
+
+    config: TrainConfig
+    in_channels: InChannels
+    targets: Targets
+    scaler: FeatureScaler | None
+    members: Sequence[nn.Module]
+
+    def predict(self, samples: Samples) -> Prediction:
+        """Mean and spread of the members on ``samples`` (their features not scaled)."""
+        scaled = scale_features(samples, self.scaler)
+        each = torch.stack([self.targets.unscale(predict(m, scaled)) for m in self.members])
+        spread = each.std(0) if len(each) > 1 else torch.full_like(each[0], torch.nan)
+        return Prediction(each.mean(0), spread)
+
+    def evaluate(self, samples: Samples) -> dict[str, dict]:
+        """Metrics of the mean; see :func:`topodiff.training.metrics.evaluate`."""
+        if samples.y is None:
+            raise ValueError("these samples have no targets to compare with")
+        return evaluate(self.targets, self.predict(samples).mean, samples.y)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``predictor.ckpt`` into ``folder``, atomically."""
+        state = {
+            "config": self.config.to_dict(),
+            "in_channels": dict(self.in_channels),
+            "targets": self.targets.to_dict(),
+            "scaler": None if self.scaler is None else dataclasses.asdict(self.scaler),
+            "members": [m.state_dict() for m in self.members],
+        }
+        checkpoint.save(Path(folder) / FILE, state)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Ensemble:
+        """Read what :meth:`save` wrote; ValueError where it is missing or damaged."""
+        path = Path(folder) / FILE
+        if not path.is_file():
+            raise ValueError(f"there is no trained model in {folder} ({path.name} is missing)")
+        state = checkpoint.load(path)
+        config, scaler = TrainConfig.from_dict(state["config"]), state["scaler"]
+        scaler = None if scaler is None else FeatureScaler(**scaler)
+        targets = Targets.from_dict(state["targets"])
+        members = []
+        for weights in state["members"]:
+            width = 0 if scaler is None else scaler.width
+            model = build_model(config.model, state["in_channels"], len(targets), width)
+            model.load_state_dict(weights)
+            members.append(model.eval())
+        return cls(config, state["in_channels"], targets, scaler, members)
+
+
+def train_ensemble(
+    train: Samples,
+    valid: Samples,
+    in_channels: InChannels,
+    config: TrainConfig,
+    *,
+    names: Sequence[str] | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    on_epoch: Callable[[int, Record], None] | None = None,
+) -> tuple[Ensemble, list[Fitted]]:
+    """Train ``config.members`` models on ``train``, each with its best epoch on ``valid``.
+
+    Scales of targets and features come from ``train`` alone.
+
+    Args:
+        train, valid: samples with targets, features not scaled.
+        in_channels: rank -> features of the cells, as for the models in :mod:`topodiff.nn`.
+        config: settings.
+        names: of the targets.
+        folder: for checkpoints, in ``member_0``, ``member_1``, ...
+        resume: go on from the checkpoints in ``folder``.
+        on_epoch: called with the number of the member and the record of every epoch.
+
+    Raises:
+        ValueError, NonFiniteError: as :func:`topodiff.training.fit`, and for constant targets.
+    """
+    if train.y is None:
+        raise ValueError("the training samples have no targets")
+    targets = Targets.fit(train.y, names, config.task)
+    scaler = None if train.features is None else FeatureScaler.fit(train.features)
+    train, valid = scale_features(train, scaler), scale_features(valid, scaler)
+    done = []
+    for k in range(config.members):
+        settings = dataclasses.replace(config.fit, seed=config.fit.seed + k)
+        checkpoint.seed_everything(settings.seed)
+        width = 0 if scaler is None else scaler.width
+        model = build_model(config.model, in_channels, len(targets), width)
+        place = None if folder is None else Path(folder) / f"member_{k}"
+        if place is not None:
+            place.mkdir(parents=True, exist_ok=True)
+
+        report = None if on_epoch is None else partial(on_epoch, k)
+        done.append(
+            fit(
+                model,
+                train,
+                valid,
+                targets,
+                settings,
+                folder=place,
+                resume=resume,
+                on_epoch=report,
+            )
+        )
+    return Ensemble(config, in_channels, targets, scaler, [d.model for d in done]), done
+
+
+def scale_features(samples: Samples, scaler: FeatureScaler | None) -> Samples:
+    """``samples`` with scaled features; ValueError where they have other ones than the models."""
+    if (samples.features is None) != (scaler is None):
+        what = "without" if scaler is None else "with"
+        raise ValueError(f"the models were made for complexes {what} features as a whole")
+    if scaler is None or samples.features is None:
+        return samples
+    return dataclasses.replace(samples, features=scaler(samples.features))

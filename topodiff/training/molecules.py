@@ -1,0 +1,87 @@
+"""From a table of molecules to a trained ensemble, and from there to predictions.
+
+What the models are given: the featurised ring complex of each molecule, and by default RDKit's
+descriptors of the molecule as a whole (logP and polar surface by group contributions, counts of
+groups, shape indices, ...; none of them is a measured value), scaled by the training set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from topodiff.molecules import MoleculeTable, feature_set
+from topodiff.molecules.descriptors import descriptors
+from topodiff.molecules.splits import Split
+from topodiff.training.ensemble import Ensemble, Prediction, TrainConfig, train_ensemble
+from topodiff.training.fit import Fitted
+from topodiff.training.run import Record
+from topodiff.training.samples import Samples
+from topodiff.training.selection import selecting_metric
+from topodiff.training.targets import Targets
+
+IN_CHANNELS = {r: feature_set("full").sizes(r) for r in range(3)}
+
+
+def molecule_samples(
+    table: MoleculeTable, with_descriptors: bool = True, num_workers: int = 0
+) -> Samples:
+    """The molecules of ``table`` (read with its default settings) as samples."""
+    features = descriptors(table.smiles, num_workers) if with_descriptors else None
+    lines = [table.lines[row] for row in table.row_numbers]
+    return Samples(table.complexes, table.y, features, lines)
+
+
+def train_molecules(
+    table: MoleculeTable,
+    split: Split,
+    config: TrainConfig,
+    *,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    on_epoch: Callable[[int, Record], None] | None = None,
+) -> tuple[Ensemble, list[Fitted]]:
+    """Train on ``split.train``, choose epochs on ``split.val``; ``split.test`` is not touched.
+
+    Args:
+        table: read with target columns, otherwise with default settings.
+        split: numbers of the molecules in each part.
+        config, folder, resume, on_epoch: as for :func:`~topodiff.training.train_ensemble`.
+
+    Raises:
+        ValueError: no targets, an empty or overlapping split, a constant target, or another
+            run's checkpoints; before any training.
+    """
+    check_trainable(table, split, config)
+    samples = molecule_samples(table, config.descriptors)
+    return train_ensemble(
+        samples.select(split.train),
+        samples.select(split.val),
+        IN_CHANNELS,
+        config,
+        names=table.target_columns,
+        folder=folder,
+        resume=resume,
+        on_epoch=on_epoch,
+    )
+
+
+def predict_molecules(ensemble: Ensemble, table: MoleculeTable, num_workers: int = 0) -> Prediction:
+    """Mean and spread for the molecules of ``table``, in its order."""
+    return ensemble.predict(molecule_samples(table, ensemble.config.descriptors, num_workers))
+
+
+def check_trainable(table: MoleculeTable, split: Split, config: TrainConfig) -> None:
+    """ValueError where :func:`train_molecules` could not go ahead; costs nothing."""
+    if table.y is None:
+        raise ValueError("the table has no targets: read it with target_columns")
+    for name in ("train", "val"):
+        if not getattr(split, name):
+            raise ValueError(f"the {name} part of the split of {len(table)} molecules is empty")
+    numbers = [*split.train, *split.val, *split.test]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError("a molecule is in two parts of the split")
+    if min(numbers) < 0 or max(numbers) >= len(table):
+        raise ValueError(f"the split names molecules beyond the {len(table)} of the table")
+    targets = Targets.fit(table.y[split.train], table.target_columns, config.task)
+    selecting_metric(config.fit.metric, targets, table.y[split.val])
