@@ -90,8 +90,8 @@ def lift_mols(mols: Iterable[tuple[int, Chem.Mol]], settings: LiftSettings) -> L
     if compiled is not None:
         try:
             return _lift_compiled(compiled, list(mols), settings)
-        except ValueError:
-            pass  # another version of the JSON form: read the objects one by one
+        except (ValueError, RuntimeError):
+            pass  # another JSON version, or a molecule with no JSON: read the objects one by one
     return _lift_reference(mols, settings)
 
 
@@ -145,6 +145,6 @@ def _lift_reference(mols: Iterable[tuple[int, Chem.Mol]], settings: LiftSettings
     for i, mol in mols:
         try:
             parts.append(reference.lift(mol, settings))
-        except TooManyRings as error:
+        except (ValueError, RuntimeError) as error:  # too many rings, or RDKit's refusal
             failures.append((i, str(error)))
     return Lifted(LiftedArrays.concatenate(parts), failures)

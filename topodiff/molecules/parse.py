@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rdkit import Chem, rdBase
 
-MAX_CHARACTERS = 100_000  # about 30,000 atoms; RDKit's time grows with the square of the length
+MAX_CHARACTERS = 50_000  # about 15,000 atoms; RDKit's time grows with the square of the length
 
 
 class MoleculeError(ValueError):
@@ -53,7 +53,7 @@ def sanitised_copy(mol: Chem.Mol) -> Chem.Mol:
     mol = Chem.Mol(mol)
     try:
         Chem.SanitizeMol(mol)
-    except ValueError as error:  # rdkit's MolSanitizeException is one
+    except (ValueError, RuntimeError) as error:
         raise MoleculeError(_first_reason([str(error)])) from None
     Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
     return mol
@@ -70,7 +70,10 @@ def silenced() -> Iterator[None]:
 
 
 def _checked(parser: Callable[[str], Chem.Mol | None], text: str) -> Chem.Mol:
-    mol = parser(text)
+    try:
+        mol = parser(text)
+    except RuntimeError as error:  # a violated invariant inside RDKit
+        raise MoleculeError(_first_reason([str(error)])) from None
     if mol is None:
         with _captured_log() as lines:
             parser(text)

@@ -97,7 +97,7 @@ def read_table(
         path: ``.sdf`` and ``.sdf.gz`` are read as SDF, everything else as delimited text.
         smiles_column: by default the only column whose name contains "smiles".
         target_columns: columns (SDF: properties) of numbers; empty cells are missing targets.
-        strict: raise at the first kind of problem instead of reporting bad rows.
+        strict: raise if any row is bad, with the same report.
         num_workers: processes that lift; 0 lifts in this one.
         cache: keep the lifted molecules on disk, see :mod:`topodiff.molecules.cache`.
         progress: show a progress bar; by default on a terminal, for work of more than a second.
@@ -111,6 +111,8 @@ def read_table(
     options = LiftSettings(**settings)  # type: ignore[arg-type]
     wanted = [target_columns] if isinstance(target_columns, str) else list(target_columns or ())
     sdf = path.name.lower().removesuffix(".gz").endswith((".sdf", ".sd"))
+    if sdf and smiles_column is not None:
+        raise ValueError(f"{path}: an SDF has no SMILES column; leave out {smiles_column!r}")
     source = read_sdf(path) if sdf else read_delimited(path, smiles_column)
     table = _lift_rows(source, path, wanted, options, num_workers, cache, progress)
     if strict and table.failures:
