@@ -83,6 +83,13 @@ def test_not_a_number_stays_where_it_can_reach():
         CellularSheaf(complex, 2, maps).validate()
     with pytest.raises(ValueError, match="not finite"):
         CellularSheaf(complex, 2, maps).global_sections()
+    with pytest.raises(ValueError, match="block 3 is not finite"):
+        SheafLaplacian(CellularSheaf(complex, 2, maps), True)
+
+
+def test_kernel_too_large_for_a_basis():
+    with pytest.raises(ValueError, match="too many dimensions for a basis"):
+        harmonic_basis(GraphLaplacian(CellComplex.from_edges(10_001, NO_EDGES)))
 
 
 def test_state_of_the_wrong_shape_dtype_or_device():

@@ -188,3 +188,13 @@ def test_empty_batch():
     for method, dim in METHODS:
         rotation = SpecialOrthogonal(dim, method)
         assert rotation(torch.zeros(0, rotation.num_params)).shape == (0, dim, dim)
+
+
+@pytest.mark.parametrize(("method", "dim"), [(m, d) for m, d in METHODS if d > 1])
+def test_not_a_number_stays_in_its_row(method, dim):
+    rotation = SpecialOrthogonal(dim, method)
+    params = torch.randn(3, rotation.num_params)
+    params[1, 0] = torch.nan
+    matrix = rotation(params)
+    assert matrix[1].isnan().any()
+    assert_orthogonal(matrix[[0, 2]], 1)

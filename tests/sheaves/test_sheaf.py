@@ -237,6 +237,8 @@ def test_wrong_use():
         sheaf.transport([0, 1, 1])
     with pytest.raises(ValueError, match="at least one vertex"):
         sheaf.transport([])
+    with pytest.raises(ValueError, match="at least one vertex"):
+        sheaf.holonomy([])
     with pytest.raises(ValueError, match="vertices go from 0 to 2"):
         sheaf.transport([0, 3])
     with pytest.raises(ValueError, match="map 1 is singular"):

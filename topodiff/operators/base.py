@@ -106,7 +106,8 @@ class LinearOperator:
             raise TypeError(f"the state must be a floating-point tensor, got {given}")
         if self.dtype is not None and x.dtype != self.dtype:
             raise TypeError(
-                f"the state is {x.dtype}, the operator {self.dtype}: convert one, .to()"
+                f"the state is {x.dtype}, the operator {self.dtype}: convert the state with .to(), "
+                "or build the operator from numbers of that dtype"
             )
         if x.device != self.device:
             raise ValueError(f"the state is on {x.device}, the operator on {self.device}")

@@ -8,7 +8,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from topodiff.complexes import CellComplex, Incidence
+from topodiff import kernels
+from topodiff.complexes import CellComplex
 from topodiff.operators.algebra import BlockDiagonal, Congruence, Product
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.coboundary import Coboundary, Domain, Gram, complex_of
@@ -20,9 +21,10 @@ from topodiff.sheaves.sheaf import check_weights
 
 
 class Laplacian(LinearOperator):
-    """``L_r = delta_r^* delta_r + delta_{r-1} delta_{r-1}^*`` on cochains of one rank, in
-    orthonormal
-    coordinates: symmetric and positive semidefinite.
+    """``L_r = delta_r^* delta_r + delta_{r-1} delta_{r-1}^*`` on cochains of one rank.
+
+    Coordinates are orthonormal, so it is symmetric and positive semidefinite, also for a sheaf
+    whose maps do not commute.
 
     With weights W_r on the cochains the inner product is ``<x, y> = sum_c w_c x_c y_c`` and
 
@@ -84,6 +86,9 @@ class Laplacian(LinearOperator):
     def _apply(self, x: Tensor) -> Tensor:
         return self.operator._apply(x)
 
+    def _apply_transpose(self, y: Tensor) -> Tensor:
+        return self.operator._apply_transpose(y)
+
     def _matrix(self) -> sp.csr_matrix:
         return self.operator._matrix()
 
@@ -109,10 +114,9 @@ class HodgeLaplacian(Laplacian):
         rank: 0 <= r <= rank of the complex.
         weights: rank -> (n_r,) positive (``complex.weights``, say); see :class:`Laplacian`.
         normalized: True for ``D^{-1/2} L D^{-1/2}`` with the diagonal D of L. ``"random_walk"`` for
-            weights from degrees, for which the terms ``up`` and ``down`` have spectra in [0, 1]
-            and stay
-            orthogonal: Schaub et al., Random walks on simplicial complexes and the normalized Hodge
-            1-Laplacian, SIAM Review 2020, for cells with any number of faces.
+            weights from degrees, for which ``up`` and ``down`` have spectra in [0, 1] and stay
+            orthogonal (Schaub et al., Random walks on simplicial complexes and the normalized Hodge
+            1-Laplacian, SIAM Review 2020; here for cells with any number of faces).
     """
 
     def __init__(
@@ -145,16 +149,15 @@ def _random_walk_weights(complex: CellComplex, rank: int) -> dict[int, Tensor]:
     def degrees(ptr: Tensor) -> Tensor:
         return ptr.diff().double().clamp(min=1)
 
-    above: Incidence = incidence_at(complex, rank + 1)
-    below: Incidence = incidence_at(complex, rank)
+    above = incidence_at(complex, rank + 1)
+    below = incidence_at(complex, rank)
     own = degrees(above.face_ptr)
     weights = {rank: own}
     if rank < complex.rank:
         weights[rank + 1] = 1 / degrees(above.cell_ptr)
     if rank > 0:
-        share = (own * degrees(below.cell_ptr)).index_select(0, below.cell)
-        total = torch.zeros(below.num_faces, dtype=own.dtype, device=own.device)
-        total.index_add_(0, below.face, share)
+        share = own * degrees(below.cell_ptr)
+        total = kernels.gather_reduce(share, below.cell_by_face, below.face_ptr)
         weights[rank - 1] = torch.where(total > 0, total, 1.0)
     return weights
 
@@ -237,6 +240,3 @@ class GraphLaplacian(Laplacian):
             scaling = BlockDiagonal(inverse, self.col_shape, self.dtype)
             self.operator = Product(scaling, self.operator)
             self.symmetric = self.positive_semidefinite = False
-
-    def _apply_transpose(self, y: Tensor) -> Tensor:
-        return self.operator._apply_transpose(y)

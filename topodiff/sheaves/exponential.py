@@ -36,7 +36,7 @@ def exponential(params: Tensor, dim: int) -> Tensor:
 def _squaring(params: Tensor, dim: int) -> Tensor:
     """``exp(A) = exp(A / 2^s)^(2^s)``, each matrix with its own s."""
     # eigenvalues of A come in pairs, so its norm is at most |A|_F / sqrt(2), the norm of params
-    norm = params.detach().norm(dim=-1).clamp(min=0.5)
+    norm = params.detach().norm(dim=-1).nan_to_num(1.0).clamp(min=0.5)
     squarings = (2 * norm).log2().ceil()
     a = skew(params * (-squarings).exp2().unsqueeze(-1), dim)
     a2 = a @ a

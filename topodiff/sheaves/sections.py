@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from topodiff.sheaves.sheaf import CellularSheaf
 
 _DENSE = 300
+_LARGEST_DENSE = 10_000
 _STEPS = 8
 
 
@@ -84,26 +85,31 @@ def null_space(matrix: sp.csr_matrix, tol: float = 1e-9) -> np.ndarray:
     Up to 300 rows by dense eigenvectors; above, by inverse iteration on blocks (which finds
     repeated eigenvalues, where a single Krylov sequence may not) with one sparse LU factorisation.
     Its cost depends on the fill: small for meshes, large for random graphs.
+
+    Raises:
+        ValueError: for entries that are not finite, and for a kernel of about half the dimensions
+            of a matrix of more than 10,000 rows.
     """
     n = matrix.shape[0]
     bound = float(abs(matrix).sum(axis=1).max()) if matrix.nnz else 0.0
-    if bound == 0.0:
-        return np.eye(n)
     if not np.isfinite(bound):
         raise ValueError("the matrix has entries that are not finite: check maps with validate()")
-    shifted = (matrix + 1e-3 * tol * bound * sp.identity(n)).tocsc()
-    width = 8
-    solve = None
-    while width < n // 2 and n > _DENSE:
-        if solve is None:
-            options = {"SymmetricMode": True}
-            solve = scipy.sparse.linalg.splu(
-                shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options
-            ).solve
-        values, vectors = _inverse_iteration(matrix, solve, width)
-        if values[-1] > tol * bound:
-            return vectors[:, values <= tol * bound]
-        width *= 2
+    if n > _DENSE and bound > 0.0:
+        shifted = (matrix + 1e-3 * tol * bound * sp.identity(n)).tocsc()
+        solve = scipy.sparse.linalg.splu(
+            shifted,
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        ).solve
+        width = 8
+        while width < n // 2:
+            values, vectors = _inverse_iteration(matrix, solve, width)
+            if values[-1] > tol * bound:
+                return vectors[:, values <= tol * bound]
+            width *= 2
+    if n > _LARGEST_DENSE:
+        raise ValueError(f"the kernel of this {n} x {n} matrix has too many dimensions for a basis")
     values, vectors = np.linalg.eigh(matrix.toarray())
     return vectors[:, values <= tol * bound]
 

@@ -122,7 +122,7 @@ class CellularSheaf:
             raise ValueError("transports must be a tensor of shape (n_1, d, d) or (n_1, d)")
         stalk_dim = transports.shape[-1]
         check_maps("transports", transports, complex.num_cells(1), stalk_dim, complex.device)
-        one = torch.ones_like(transports[0]) if transports.dim() == 2 else torch.eye(stalk_dim)
+        one = torch.ones(stalk_dim) if transports.dim() == 2 else torch.eye(stalk_dim)
         head = one.to(transports).expand_as(transports)
         maps = torch.stack([transports, head], 1).flatten(0, 1)
         return cls(complex, stalk_dim, maps, weights=weights, orthogonal=orthogonal)
@@ -206,7 +206,7 @@ class CellularSheaf:
 
     def holonomy(self, cycle: Sequence[int]) -> Tensor:
         """(d, d) transport once around a cycle of vertices, back to the first of them."""
-        return transport.path_transport(self, [*cycle, cycle[0]])
+        return transport.path_transport(self, [*cycle, *cycle[:1]])
 
     def cell_holonomies(self) -> Tensor:
         """(n_2, d, d) transport around each 2-cell, from and to its first vertex."""
