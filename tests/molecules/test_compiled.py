@@ -26,7 +26,7 @@ def test_the_text_is_read():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"version":12', '"version":13', "unknown version"),
+        ('"rdkitjson":{"version":1', '"rdkitjson":{"version":9', "unknown version"),
         ('"aromaticAtoms":[', '"aromaticAtoms":[99,', "index out of range"),
         ('"atomRings":[[', '"atomRings":[[0,1],[', "ring of less than 3"),
         ('"atomRings":[[', '"atomRings":[[0,1,2,3],[', "ring uses a bond that is missing"),

@@ -39,7 +39,8 @@ class Batch {
   // Returns false, with nothing appended, if there are more rings than the limit.
   bool add(std::string_view json, std::string_view atom_extra, std::string_view bond_extra) {
     JsonReader(json).read(molecule_);
-    if (molecule_.version != 12) throw std::invalid_argument("molecule JSON has an unknown version");
+    if (molecule_.version < 11 || molecule_.version > 12)  // those of RDKit 2024.03 to 2026.09
+      throw std::invalid_argument("molecule JSON has an unknown version");
     const std::size_t bonds = options_.atom_types.empty() ? molecule_.bonds.size() : 0;
     if (atom_extra.size() != molecule_.atoms.size() || bond_extra.size() != bonds)
       throw std::invalid_argument("molecule JSON and the properties beside it differ in size");
