@@ -16,6 +16,8 @@ if TYPE_CHECKING:
         liftings,
         molecules,
         nn,
+        operators,
+        sheaves,
         testing,
         training,
     )
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
         to_toponetx,
     )
     from topodiff.molecules import from_mol, from_smiles, read_table
+    from topodiff.sheaves import CellularSheaf
 
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "complexes", "datasets", "kernels", "liftings", "molecules", "nn", "testing", "training",
+    "complexes", "datasets", "kernels", "liftings", "molecules", "nn", "operators", "sheaves",
+    "testing", "training",
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(("CellComplex", "batch", "unbatch"), "topodiff.complexes"),
@@ -48,10 +52,12 @@ _HOME = {
         "topodiff.complexes.interop",
     ),
     **dict.fromkeys(("from_mol", "from_smiles", "read_table"), "topodiff.molecules"),
+    "CellularSheaf": "topodiff.sheaves",
 }  # fmt: skip
 
 __all__ = [
     "CellComplex",
+    "CellularSheaf",
     "batch",
     "complexes",
     "datasets",
@@ -66,7 +72,9 @@ __all__ = [
     "liftings",
     "molecules",
     "nn",
+    "operators",
     "read_table",
+    "sheaves",
     "testing",
     "to_gudhi",
     "to_networkx",
