@@ -180,7 +180,7 @@ def test_mistakes_are_one_line(table, tmp_path):
     out = tmp_path / "out"
     assert "no such file" in one_line(train(tmp_path / "none.csv", out))
     missing = one_line(train(table, out, target="sizes"))
-    assert "there is no column 'sizes'" in missing
+    assert "there is no column 'sizes' (did you mean 'size'?)" in missing
     assert "'oxygen'" in missing
     assert "'size'" in missing
     assert "target 'same' is constant (7)" in one_line(train(table, out, target="same"))

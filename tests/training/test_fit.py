@@ -101,11 +101,11 @@ def test_non_finite_loss_names_epoch_batch_and_row():
     train, valid = parts()
     x = train.complexes.x[0].clone()
     x[train.complexes.ptr[0][7]] = math.inf
-    rows = [100 + i for i in range(len(train))]
-    broken = Samples(train.complexes.replace(x={0: x}), train.y, rows=rows)
-    with pytest.raises(NonFiniteError, match=r"in epoch 1, batch \d of 8, from row 107;"):
+    lines = [100 + i for i in range(len(train))]
+    broken = Samples(train.complexes.replace(x={0: x}), train.y, lines=lines)
+    with pytest.raises(NonFiniteError, match=r"in epoch 1, batch \d of 8, from line 107;"):
         run(data=(broken, valid))
-    with pytest.raises(NonFiniteError, match="not finite after epoch 1, for validation row 107"):
+    with pytest.raises(NonFiniteError, match="not finite after epoch 1, for validation line 107"):
         run(data=(valid, broken))
 
 

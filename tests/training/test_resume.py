@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("killed.py")
 def run_killed(folder, kills):
     folder.mkdir()
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), str(folder), str(kills), "seed"],
+        [sys.executable, str(SCRIPT), str(folder), str(kills), "1"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -27,7 +27,9 @@ def run_killed(folder, kills):
 def test_ten_kills_change_nothing(tmp_path):
     whole, _ = run_killed(tmp_path / "whole", 0)
     killed, output = run_killed(tmp_path / "killed", 10)
-    assert 0 < int(output) < len(whole["history"]), "the kills were to hit the middle of training"
+    kills, epochs = map(int, output.split())
+    assert kills == 10
+    assert 3 < epochs < len(whole["history"]), "the kills were to hit the middle of training"
     assert killed["history"] == whole["history"]
     assert torch.equal(killed["prediction"], whole["prediction"])
     for name, weight in whole["weights"].items():

@@ -67,6 +67,7 @@ def train(
     num_layers: Annotated[int, typer.Option(help="Layers of the model.")] = 3,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1e-3,
     batch_size: Annotated[int, typer.Option(help="Molecules per step.")] = 32,
+    max_ring_size: Annotated[int, typer.Option(help="Rings of more atoms are no cells.")] = 18,
     descriptors: Annotated[
         bool, typer.Option(help="Also describe molecules by RDKit's descriptors.")
     ] = True,
@@ -91,6 +92,7 @@ def train(
             split_column=split_column,
             strict=strict,
             threads=threads,
+            max_ring_size=max_ring_size,
             training=TrainConfig(
                 model=ModelConfig(model, hidden_channels, num_layers),
                 fit=FitConfig(epochs, batch_size, learning_rate, seed=seed),

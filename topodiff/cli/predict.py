@@ -30,7 +30,9 @@ def predict_command(
     if out.exists() and out.samefile(table_path):
         raise ValueError(f"--out is the table itself ({out}): give another name")
     ensemble = Ensemble.load(folder)
-    table = read_table(table_path, smiles_column, strict=strict, num_workers=num_workers)
+    table = read_table(
+        table_path, smiles_column, strict=strict, num_workers=num_workers, **ensemble.about
+    )
     write_predictions(out, table, ensemble, num_workers)
     console = Console()
     console.print(table.summary(), markup=False, highlight=False)

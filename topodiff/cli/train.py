@@ -26,13 +26,12 @@ from topodiff.training import (
     TrainConfig,
     check_trainable,
     molecule_samples,
-    train_ensemble,
+    train_molecules,
 )
 from topodiff.training.config import check_names
 from topodiff.training.ensemble import FILE
 from topodiff.training.files import write_json
 from topodiff.training.fit import Fitted
-from topodiff.training.molecules import IN_CHANNELS
 from topodiff.training.targets import REGRESSION
 
 CONFIG = "config.json"
@@ -50,6 +49,7 @@ class Settings:
     split: str
     split_column: str | None
     strict: bool
+    max_ring_size: int
     threads: int
     training: TrainConfig
 
@@ -80,6 +80,7 @@ def train_command(
         settings.smiles_column,
         settings.target_columns,
         strict=settings.strict,
+        max_ring_size=settings.max_ring_size,
         num_workers=num_workers,
     )
     console.print(table.summary(), markup=False, highlight=False)
@@ -90,15 +91,8 @@ def train_command(
     write_failures(out / "failures.csv", table)
     samples = molecule_samples(table, config.descriptors, num_workers)
     with training_progress(config, console) as on_epoch:
-        ensemble, fitted = train_ensemble(
-            samples.select(split.train),
-            samples.select(split.val),
-            IN_CHANNELS,
-            config,
-            names=table.target_columns,
-            folder=out,
-            resume=resume,
-            on_epoch=on_epoch,
+        ensemble, fitted = train_molecules(
+            table, split, config, samples=samples, folder=out, resume=resume, on_epoch=on_epoch
         )
     ensemble.save(out)
     _report(ensemble, fitted, samples, table, split, out, console)

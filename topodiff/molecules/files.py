@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import io
 import zlib
@@ -68,5 +69,7 @@ def position(columns: list[str], name: str, where: object) -> int:
     """Place of the only column of that name; TableError lists the columns there are."""
     if (count := columns.count(name)) != 1:
         problem = "there is no column" if count == 0 else f"{count} columns are named"
-        raise TableError(f"{where}: {problem} {name!r}; the columns are {columns}")
+        near = difflib.get_close_matches(name, columns, n=3) if count == 0 else []
+        hint = f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""
+        raise TableError(f"{where}: {problem} {name!r}{hint}; the columns are {columns}")
     return columns.index(name)

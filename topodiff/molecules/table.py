@@ -49,6 +49,7 @@ class MoleculeTable:
         lines: line of the file on which each row starts.
         failures: the bad rows.
         smiles_column, target_columns: names; None for an SDF.
+        settings: how the molecules were lifted.
     """
 
     complexes: CellComplex
@@ -61,6 +62,7 @@ class MoleculeTable:
     failures: list[Failure]
     smiles_column: str | None
     target_columns: list[str] = field(default_factory=list)
+    settings: LiftSettings = field(default_factory=LiftSettings)
 
     def __len__(self) -> int:
         return len(self.smiles)
@@ -164,6 +166,7 @@ def _lift_rows(
         failures=[_failure(source, row, problems[row]) for row in sorted(problems)],
         smiles_column=source.smiles_column,
         target_columns=wanted,
+        settings=settings,
     )
 
 

@@ -77,13 +77,15 @@ class Prediction(NamedTuple):
 @dataclass(frozen=True)
 class Ensemble:
     """Trained models with all that a prediction takes: ``members`` trained as ``config`` says on
-    complexes of ``in_channels``, for ``targets``; ``scaler`` of features of whole complexes."""
+    complexes of ``in_channels``, for ``targets``; ``scaler`` of features of whole complexes;
+    ``about`` is whatever the caller wants to keep with them (plain values)."""
 
     config: TrainConfig
     in_channels: InChannels
     targets: Targets
     scaler: FeatureScaler | None
     members: Sequence[nn.Module]
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, samples: Samples) -> Prediction:
         """Mean and spread of the members on ``samples`` (their features not scaled)."""
@@ -106,6 +108,7 @@ class Ensemble:
             "targets": self.targets.to_dict(),
             "scaler": None if self.scaler is None else dataclasses.asdict(self.scaler),
             "members": [m.state_dict() for m in self.members],
+            "about": dict(self.about),
         }
         checkpoint.save(Path(folder) / FILE, state)
 
@@ -125,7 +128,7 @@ class Ensemble:
             model = build_model(config.model, state["in_channels"], len(targets), width)
             model.load_state_dict(weights)
             members.append(model.eval())
-        return cls(config, state["in_channels"], targets, scaler, members)
+        return cls(config, state["in_channels"], targets, scaler, members, state["about"])
 
 
 def train_ensemble(

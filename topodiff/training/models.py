@@ -27,7 +27,8 @@ class ModelConfig:
             circular fingerprints).
         hidden_channels: width.
         num_layers: layers of messages, or hidden layers of the mlp.
-        norm: ``batch``, ``layer`` or ``none``.
+        norm: ``batch``, ``clipped``, ``layer`` or ``none``; see
+            :class:`topodiff.nn.NormActivation`.
         dropout: after every layer.
         readout: ``sum`` or ``mean`` over the cells of one rank (not for the mlp).
     """
@@ -35,7 +36,7 @@ class ModelConfig:
     name: str = "cin"
     hidden_channels: int = 64
     num_layers: int = 3
-    norm: str = "layer"
+    norm: str = "clipped"
     dropout: float = 0.0
     readout: str = "sum"
 

@@ -7,12 +7,14 @@ groups, shape indices, ...; none of them is a measured value), scaled by the tra
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from topodiff.molecules import MoleculeTable, feature_set
+from topodiff.molecules import LiftSettings, MoleculeTable, feature_set
 from topodiff.molecules.descriptors import descriptors
 from topodiff.molecules.splits import Split
+from topodiff.nn.embedding import InChannels
 from topodiff.training.ensemble import Ensemble, Prediction, TrainConfig, train_ensemble
 from topodiff.training.fit import Fitted
 from topodiff.training.run import Record
@@ -20,13 +22,17 @@ from topodiff.training.samples import Samples
 from topodiff.training.selection import selecting_metric
 from topodiff.training.targets import Targets
 
-IN_CHANNELS = {r: feature_set("full").sizes(r) for r in range(3)}
+
+def in_channels(settings: LiftSettings) -> InChannels:
+    """Features of atoms, bonds and rings that were lifted so, as the models want to know them."""
+    sizes = {r: feature_set(settings.features).sizes(r) for r in range(3)}
+    return {r: columns for r, columns in sizes.items() if columns}
 
 
 def molecule_samples(
     table: MoleculeTable, with_descriptors: bool = True, num_workers: int = 0
 ) -> Samples:
-    """The molecules of ``table`` (read with its default settings) as samples."""
+    """The molecules of ``table`` as samples."""
     features = descriptors(table.smiles, num_workers) if with_descriptors else None
     lines = [table.lines[row] for row in table.row_numbers]
     return Samples(table.complexes, table.y, features, lines)
@@ -37,6 +43,7 @@ def train_molecules(
     split: Split,
     config: TrainConfig,
     *,
+    samples: Samples | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, Record], None] | None = None,
@@ -44,30 +51,40 @@ def train_molecules(
     """Train on ``split.train``, choose epochs on ``split.val``; ``split.test`` is not touched.
 
     Args:
-        table: read with target columns, otherwise with default settings.
+        table: read with target columns. The ensemble remembers how it was lifted.
         split: numbers of the molecules in each part.
         config, folder, resume, on_epoch: as for :func:`~topodiff.training.train_ensemble`.
+        samples: of the table, where :func:`molecule_samples` was called already.
 
     Raises:
         ValueError: no targets, an empty or overlapping split, a constant target, or another
             run's checkpoints; before any training.
     """
     check_trainable(table, split, config)
-    samples = molecule_samples(table, config.descriptors)
-    return train_ensemble(
+    samples = molecule_samples(table, config.descriptors) if samples is None else samples
+    ensemble, fitted = train_ensemble(
         samples.select(split.train),
         samples.select(split.val),
-        IN_CHANNELS,
+        in_channels(table.settings),
         config,
         names=table.target_columns,
         folder=folder,
         resume=resume,
         on_epoch=on_epoch,
     )
+    return dataclasses.replace(ensemble, about=dataclasses.asdict(table.settings)), fitted
 
 
 def predict_molecules(ensemble: Ensemble, table: MoleculeTable, num_workers: int = 0) -> Prediction:
-    """Mean and spread for the molecules of ``table``, in its order."""
+    """Mean and spread for the molecules of ``table``, in its order.
+
+    Raises:
+        ValueError: the table was not lifted as the one that the ensemble was trained on.
+    """
+    lifted = dataclasses.asdict(table.settings)
+    wrong = [f"{name}={value!r}" for name, value in ensemble.about.items() if lifted[name] != value]
+    if wrong:
+        raise ValueError(f"the models know molecules read with {', '.join(wrong)}: read these so")
     return ensemble.predict(molecule_samples(table, ensemble.config.descriptors, num_workers))
 
 

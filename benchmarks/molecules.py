@@ -1,0 +1,102 @@
+"""Accuracy on molecular properties: ensembles of CIN on MoleculeNet tables.
+
+    python benchmarks/molecules.py                         everything, hours
+    python benchmarks/molecules.py --datasets esol --splits given_0 --seeds 1
+
+Every run (one data set, split and seed: an ensemble trained from scratch) is appended to
+benchmarks/results/molecules.json when it is complete; runs that are there already are not repeated,
+so the benchmark can be stopped and started again at any time. Epochs are chosen on validation data
+alone; the test part is read once, after training. CPU seconds are those of this process, one
+thread, from SMILES in memory to test predictions: descriptors, training, validation; reading and
+lifting the table, which comes from the cache, is not in them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import describe_run
+
+from topodiff.datasets.molecules import TABLES, load, load_split
+from topodiff.molecules import MoleculeTable, Split, random_split, scaffold_split
+from topodiff.training import TrainConfig, evaluate, molecule_samples, train_molecules
+from topodiff.training.files import write_json
+
+RESULTS = Path(__file__).parent / "results" / "molecules.json"
+DATASETS = ("esol", "freesolv", "lipophilicity", "bbbp", "clintox", "tox21")
+GIVEN = ("esol", "freesolv", "lipophilicity")
+CONFIG = TrainConfig(members=3)
+
+
+def splits_of(name: str) -> list[str]:
+    """Names of the splits of a data set."""
+    return [f"given_{k}" for k in range(3) if name in GIVEN] + ["random", "scaffold"]
+
+
+def make_split(name: str, split: str, seed: int, table: MoleculeTable) -> Split:
+    """The parts; a random split is another one for every seed."""
+    if split.startswith("given"):
+        return load_split(name, int(split.removeprefix("given_")))
+    if split == "scaffold":
+        return scaffold_split(table.smiles)
+    return random_split(len(table), seed=seed)
+
+
+def run(name: str, split: str, seed: int, config: TrainConfig) -> dict[str, Any]:
+    """Train and evaluate once."""
+    table = load(name)
+    parts = make_split(name, split, seed, table)
+    fit = dataclasses.replace(config.fit, seed=1000 * seed)
+    config = dataclasses.replace(config, fit=fit, task=TABLES[name].task)
+    start = time.process_time()
+    samples = molecule_samples(table, config.descriptors)
+    valid, test = samples.select(parts.val), samples.select(parts.test)
+    ensemble, fitted = train_molecules(table, parts, config, samples=samples)
+    prediction = ensemble.predict(test)
+    seconds = time.process_time() - start
+    assert test.y is not None
+    return {
+        "dataset": name,
+        "split": split,
+        "seed": seed,
+        "val": ensemble.evaluate(valid)["mean"],
+        "test": evaluate(ensemble.targets, prediction.mean, test.y)["mean"],
+        "cpu_seconds": round(seconds, 1),
+        "best_epochs": [f.best_epoch for f in fitted],
+        "epochs": [len(f.history) for f in fitted],
+        "config": config.to_dict(),
+        "run": describe_run(),
+    }
+
+
+def main() -> None:
+    """Do the runs that are asked for and not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
+    parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    records = json.loads(arguments.results.read_text()) if arguments.results.exists() else []
+    done = {(r["dataset"], r["split"], r["seed"]) for r in records}
+    for seed in range(arguments.seeds):
+        for name in arguments.datasets:
+            for split in arguments.splits or splits_of(name):
+                if (name, split, seed) in done or split not in splits_of(name):
+                    continue
+                record = run(name, split, seed, CONFIG)
+                records.append(record)
+                write_json(arguments.results, records)
+                print(name, split, seed, record["val"], record["test"], file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

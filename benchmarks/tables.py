@@ -1,0 +1,148 @@
+"""Write the tables of README.md from the files in benchmarks/results.
+
+    python benchmarks/tables.py [--check]
+
+A table stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` and is made from
+results/NAME.json by the function of that name below; without such a file it stays as it is.
+``--check`` writes nothing and fails if README.md is not up to date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+SECTION = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; all columns but the first stand to the right."""
+    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def mean_and_std(values: Sequence[float]) -> str:
+    """``0.512 +- 0.010 (5)``: mean, standard deviation (ddof 1) and number of runs."""
+    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{spread} ({len(values)})"
+
+
+def molecules(records: list[dict[str, Any]]) -> str:
+    """Test metric by data set and split, with chemprop's on the same rows where it was run."""
+    peers = {(r["dataset"], r["split"]): r for r in _read("chemprop") or []}
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["dataset"], record["split"]), []).append(record)
+    rows = []
+    for (dataset, split), runs in groups.items():
+        name = "rmse" if "rmse" in runs[0]["test"] else "roc_auc"
+        seconds = statistics.median(r["cpu_seconds"] for r in runs)
+        peer = peers.get((dataset, split))
+        rows.append(
+            [
+                f"{dataset}, {split.replace('_', ' ')}",
+                name.upper().replace("_", "-"),
+                mean_and_std([r["test"][name] for r in runs]),
+                f"{seconds:.0f}",
+                f"{peer['test']:.3f}" if peer else "",
+                f"{peer['cpu_seconds']:.0f}" if peer and peer.get("cpu_seconds") else "",
+            ]
+        )
+    header = ["data, split", "metric", "topodiff, test", "CPU s", "chemprop 2, test", "CPU s"]
+    config = records[0]["config"]
+    note = (
+        f"Ensembles of {config['members']} CIN ({config['model']['hidden_channels']} wide, "
+        f"{config['model']['num_layers']} layers) with RDKit's descriptors, epochs chosen on "
+        "validation data; mean ± standard deviation (number of seeds). Random splits differ "
+        "between seeds. `python benchmarks/molecules.py`"
+    )
+    return f"{markdown(header, rows)}\n\n{note}"
+
+
+def liftings(results: dict[str, Any]) -> str:
+    """Molecules per CPU second, and seconds for clique complexes."""
+    parts = []
+    if "molecules" in results:
+        rates = results["molecules"]["per_second"]
+        rows = [
+            [name, f"{rate:,.0f}", f"{rate / rates['floor']:.2f}"] for name, rate in rates.items()
+        ]
+        header = ["SMILES -> featurised ring complex", "molecules per CPU s", "of the floor"]
+        parts.append(markdown(header, rows))
+    if "cliques" in results:
+        rows = [
+            [f"{name}, cells {', '.join(f'{n:,}' for n in found['shape'])}", library, f"{s:.3f}"]
+            for name, found in results["cliques"].items()
+            for library, s in found["seconds"].items()
+        ]
+        parts.append(markdown(["clique complex", "library", "CPU s"], rows))
+    return "\n\n".join([*parts, command(results["run"])])
+
+
+def kernels(results: dict[str, Any]) -> str:
+    """Per operation and pass: the ratio to the best peer, smallest, median and largest."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for row in results["rows"]:
+        key = row["operation"], row["pass"].replace("_", " ")
+        groups.setdefault(key, []).append(row["speedup_over_best_peer"])
+    rows = [
+        [operation, step, *(f"{v:.2f}" for v in (min(r), statistics.median(r), max(r)))]
+        for (operation, step), r in groups.items()
+    ]
+    entries = [row["entries"] for row in results["rows"]]
+    sizes = f"{min(entries):.0e} to {max(entries):.0e} entries, {results['threads']} thread(s)"
+    header = ["operation", "pass", "slowest against best peer", "median", "fastest"]
+    return f"{markdown(header, rows)}\n\nSpeed-up; {sizes}. {command(results)}"
+
+
+def command(run: dict[str, Any]) -> str:
+    """What was run, and on what."""
+    return f"`{run['command']}` on {run['processor']}, {run['instruction_set']}."
+
+
+TABLES: dict[str, Callable[[Any], str]] = {
+    "kernels": kernels,
+    "liftings": liftings,
+    "molecules": molecules,
+}
+
+
+def _read(name: str) -> Any:
+    path = HERE / "results" / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def fill(text: str) -> str:
+    """``text`` with every table made anew."""
+
+    def section(match: re.Match[str]) -> str:
+        start, name, end = match.groups()
+        results = _read(name)
+        if results is None or name not in TABLES:
+            return match.group()
+        return f"{start}{TABLES[name](results)}\n{end}"
+
+    return SECTION.sub(section, text)
+
+
+def main() -> None:
+    """Write or check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    before = README.read_text()
+    after = fill(before)
+    if parser.parse_args().check:
+        sys.exit("README.md is not up to date: make tables" if before != after else 0)
+    README.write_text(after)
+
+
+if __name__ == "__main__":
+    main()
