@@ -48,6 +48,16 @@ BAD_VALUES = {
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("where", [1, 700, 12_345, 20_000, 39_999])
+@pytest.mark.parametrize("value", [-1, 0, 2**40])
+def test_one_bad_ptr_among_many(where: int, value: int, name: str) -> None:
+    ptr = 2 * torch.arange(40_001)
+    ptr[where] = value if where > 1 or value else -5
+    with implementation(name), pytest.raises(ValueError, match="must rise"):
+        kernels.segment_reduce(torch.ones(80_000, 2), ptr)
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("what", BAD_VALUES)
 def test_bad_values(what: str, name: str) -> None:
     with implementation(name), pytest.raises(ValueError, match=r"(must lie in|must rise).*got"):

@@ -119,7 +119,7 @@ def _over_index(  # type: ignore[no-untyped-def]
 
 def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tensor:
     out = _empty(x, num_segments, *x.shape[1:])
-    counts = _empty(x, num_segments) if mean else None
+    counts = _empty(x, num_segments, dtype=_INT64) if mean else None
     nnz = x.shape[0]
     _over_index(_cpu.scatter_sum, x, index, out, counts, mean, nnz, num_segments, nnz)
     return out
@@ -128,7 +128,7 @@ def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tens
 def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
     nnz, num_segments = index.shape[0], x.shape[0]
     out = _empty(x, nnz, *x.shape[1:])
-    counts = _empty(x, num_segments) if mean else None
+    counts = _empty(x, num_segments, dtype=_INT64) if mean else None
     _over_index(_cpu.scatter_expand, x, index, out, counts, mean, nnz, num_segments, nnz)
     return out
 

@@ -22,13 +22,13 @@ void walk_entries(const Args& a, i64 entry_bytes, Report* report, F visit) {
 template <class T, class I>
 void divide_by_counts(const Args& a, i64 low, i64 high) {
   const I* index = static_cast<const I*>(a.index);
-  T* counts = static_cast<T*>(a.out2);
+  i64* counts = static_cast<i64*>(a.out2);
   T* out = static_cast<T*>(a.out);
   for (i64 s = low; s < high; ++s) counts[s] = 0;
   for (i64 e = 0; e < a.nnz; ++e)
-    if (index[e] >= low && index[e] < high) counts[index[e]] += 1;
+    if (index[e] >= low && index[e] < high) ++counts[index[e]];
   for (i64 s = low; s < high; ++s) {
-    const T scale = counts[s] > 1 ? T(1) / counts[s] : T(1);
+    const T scale = mean_scale<T>(a, counts[s]);
     for (i64 c = 0; c < a.channels; ++c) out[s * a.channels + c] *= scale;
   }
 }
@@ -70,13 +70,13 @@ template <class T, class I>
 void scatter_expand(const Args& a, Report* report) {
   const T* x = static_cast<const T*>(a.x);
   const I* index = static_cast<const I*>(a.index);
-  T *counts = static_cast<T*>(a.out2), *out = static_cast<T*>(a.out);
+  T* out = static_cast<T*>(a.out);
+  i64* counts = static_cast<i64*>(a.out2);
   const i64 C = a.channels;
   if (a.mean) {
     if (!index_is_valid(index, 0, a.nnz, a.segments, report)) return;
     for (i64 s = 0; s < a.segments; ++s) counts[s] = 0;
-    for (i64 e = 0; e < a.nnz; ++e) counts[index[e]] += 1;
-    for (i64 s = 0; s < a.segments; ++s) counts[s] = counts[s] > 1 ? T(1) / counts[s] : T(1);
+    for (i64 e = 0; e < a.nnz; ++e) ++counts[index[e]];
   }
   const bool far = rows_are_far<T>(a.segments, C);
   const i64 parts = 4 * threads_for(a, a.nnz * larger(1, C));
@@ -88,7 +88,7 @@ void scatter_expand(const Args& a, Report* report) {
       using V = typename P::V;
       for (i64 e = first; e < last; ++e) {
         if (far) prefetch_row<P>(x + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
-        const T scale = a.mean ? counts[index[e]] : T(1);
+        const T scale = a.mean ? mean_scale<T>(a, counts[index[e]]) : T(1);
         for (int k = 0; k < P::K; ++k)
           store(out + e * C + piece.at + k * P::N, load<V>(x + index[e] * C + piece.at + k * P::N) * scale);
       }

@@ -85,6 +85,8 @@ void for_segments(const Args& a, i64 entry_bytes, Report* report, F visit) {
   parallel(threads, threads == 1 ? 1 : 4 * threads, [&](i64 part, i64 parts) {
     const i64 first = part == 0 ? 0 : first_segment(ptr, a.segments, a.nnz, part, parts);
     const i64 last = part + 1 == parts ? a.segments : first_segment(ptr, a.segments, a.nnz, part + 1, parts);
+    // where ptr falls, parts may miss segments: then one part at least ends before it begins
+    if (first > last) return report_fault(report, Fault::ptr_falls, last, ptr[last]);
     walk_segments<I>(a, first, last, entry_bytes, report, visit);
   });
 }
