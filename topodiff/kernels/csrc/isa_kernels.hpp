@@ -1,7 +1,6 @@
 // The table of all kernels for the instruction set that the including file is compiled for.
 #pragma once
 #include "coface_kernels.hpp"
-#include "norm_linear_kernels.hpp"
 #include "scatter_kernels.hpp"
 #include "softmax_kernels.hpp"
 
@@ -13,10 +12,6 @@ namespace {
   table.kernels[id][0][1] = kernel<float, std::int64_t>;       \
   table.kernels[id][1][0] = kernel<double, std::int32_t>;      \
   table.kernels[id][1][1] = kernel<double, std::int64_t>
-
-#define TOPODIFF_NORM_ENTRY(id, kernel)       \
-  table.norm_linear[id][0] = kernel<float>;   \
-  table.norm_linear[id][1] = kernel<double>
 
 KernelTable make_table(const char* name) {
   KernelTable table;
@@ -37,10 +32,6 @@ KernelTable make_table(const char* name) {
   TOPODIFF_ENTRY(kGatherDot, gather_dot);
   TOPODIFF_ENTRY(kCofaceMessage, coface_message);
   TOPODIFF_ENTRY(kCofaceMessageBackward, coface_message_backward);
-  TOPODIFF_NORM_ENTRY(kNormLinear, norm_linear);
-  TOPODIFF_NORM_ENTRY(kNormLinearBackward, norm_linear_backward);
-  TOPODIFF_NORM_ENTRY(kNormActivation, norm_activation);
-  TOPODIFF_NORM_ENTRY(kNormActivationBackward, norm_activation_backward);
   return table;
 }
 

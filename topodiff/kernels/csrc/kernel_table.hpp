@@ -2,8 +2,6 @@
 #pragma once
 #include <cstdint>
 
-#include "norm_linear.hpp"
-
 namespace topodiff {
 
 // Not every kernel uses every field. Rows of x, y and out are contiguous, `channels` values each.
@@ -63,7 +61,6 @@ enum KernelId {
 struct KernelTable {
   const char* name;                        // instruction set
   Kernel kernels[kNumKernels][2][2] = {};  // [kernel][float64][int64]
-  NormLinearKernel norm_linear[kNumNormLinear][2] = {};  // [kernel][float64]
 };
 
 // Null where the compiler was not asked for the instruction set.

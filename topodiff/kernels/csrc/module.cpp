@@ -3,6 +3,7 @@
 
 namespace topodiff {
 void bind_kernels(nanobind::module_&);
+void bind_norm_linear(nanobind::module_&);
 void bind_liftings(nanobind::module_&);
 void bind_molecules(nanobind::module_&);
 }
@@ -10,6 +11,7 @@ void bind_molecules(nanobind::module_&);
 NB_MODULE(_cpu, m) {
   m.attr("__doc__") = "Compiled CPU kernels of topodiff.";
   topodiff::bind_kernels(m);
+  topodiff::bind_norm_linear(m);
   topodiff::bind_liftings(m);
   topodiff::bind_molecules(m);
 }
