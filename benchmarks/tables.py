@@ -52,7 +52,7 @@ def molecules(records: list[dict[str, Any]]) -> str:
                 name.upper().replace("_", "-"),
                 mean_and_std([r["test"][name] for r in runs]),
                 f"{seconds:.0f}",
-                f"{peer['test']:.3f}" if peer else "",
+                f"{peer['test'][name]:.3f}" if peer else "",
                 f"{peer['cpu_seconds']:.0f}" if peer and peer.get("cpu_seconds") else "",
             ]
         )

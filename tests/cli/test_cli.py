@@ -61,7 +61,7 @@ def trained(tmp_path_factory):
     rows = [[s, len(s), int("O" in s) if i % 5 else ""] for i, s in enumerate(SMILES)]
     path = write(folder / "table.csv", ["smiles", "size", "oxygen"], rows)
     done = run("train", path, "--out", folder / "out", "--target-columns", "size",
-               "--target-columns", "oxygen", *FAST)  # fmt: skip
+               "oxygen", *FAST)  # fmt: skip
     assert done.exit_code == 0, done.output
     return folder / "out"
 

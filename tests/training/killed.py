@@ -1,8 +1,8 @@
-"""Train in a child process, SIGKILL it at random moments, let the last one finish.
+"""Train in a child process; train again, with SIGKILL at random moments before the last one.
 
-Arguments: folder, number of kills, seed. The moments are counted in calls of functions, Python's
+Arguments: folder, number of kills. The moments are counted in calls of functions, Python's
 and C's, so that they do not depend on the load of the machine and fall into the writing of
-checkpoints, too. Writes the final weights, history and predictions to folder/final.ckpt.
+checkpoints, too. Writes weights, history and predictions to folder/whole and folder/killed.
 """
 
 import itertools
@@ -62,8 +62,12 @@ def epochs_done(folder):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     target, kills = Path(sys.argv[1]), int(sys.argv[2])
+    whole, killed = target / "whole", target / "killed"
+    whole.mkdir()
+    killed.mkdir()
     train(None, replace(CONFIG, epochs=1))  # what torch imports on first use, once for all children
-    moments = random.Random(int(sys.argv[3]))
-    killed = [in_child(target, moments.randrange(80_000, 180_000)) for _ in range(kills)]
-    print(killed.count(signal.SIGKILL), epochs_done(target))
-    in_child(target)
+    in_child(whole)
+    moments = random.Random(1)
+    ends = [in_child(killed, moments.randrange(80_000, 180_000)) for _ in range(kills)]
+    print(ends.count(signal.SIGKILL), epochs_done(killed))
+    in_child(killed)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
 app = typer.Typer(
     name="topodiff",
@@ -44,13 +45,29 @@ def _fail(message: str, code: int) -> None:
     raise typer.Exit(code) from None
 
 
-@app.command()
+class _Train(TyperCommand):
+    """``--target-columns a b c`` means ``--target-columns a --target-columns b ...``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        many = False
+        for word in args:
+            if word.startswith("-"):
+                many = False
+            elif many:
+                spread += ["--target-columns"]
+            if word == "--target-columns":
+                many = True
+                continue
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@app.command(cls=_Train)
 def train(
     table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
     out: Annotated[Path, typer.Option(help="Folder for the model and its results.")],
-    target_columns: Annotated[
-        list[str], typer.Option(help="Columns to learn; give the option once for each.")
-    ],
+    target_columns: Annotated[list[str], typer.Option(help="Columns to learn, one or several.")],
     smiles_column: Annotated[
         str | None, typer.Option(help="By default the column with smiles in its name.")
     ] = None,
@@ -60,13 +77,15 @@ def train(
     split_column: Annotated[
         str | None, typer.Option(help="Column of train, val and test, for a given split.")
     ] = None,
-    ensemble: Annotated[int, typer.Option(help="Number of models.")] = 3,
+    ensemble: Annotated[
+        int, typer.Option("--ensemble", "--seeds", help="Number of models, each from its own seed.")
+    ] = 3,
     epochs: Annotated[int, typer.Option(help="Passes over the training molecules.")] = 40,
     seed: Annotated[int, typer.Option(help="Of the split and of the first model.")] = 0,
     hidden_channels: Annotated[int, typer.Option(help="Width of the model.")] = 64,
     num_layers: Annotated[int, typer.Option(help="Layers of the model.")] = 3,
     learning_rate: Annotated[float, typer.Option(help="At its highest.")] = 1e-3,
-    batch_size: Annotated[int, typer.Option(help="Molecules per step.")] = 32,
+    batch_size: Annotated[int, typer.Option(help="Molecules per step.")] = 64,
     max_ring_size: Annotated[int, typer.Option(help="Rings of more atoms are no cells.")] = 18,
     descriptors: Annotated[
         bool, typer.Option(help="Also describe molecules by RDKit's descriptors.")

@@ -17,7 +17,6 @@ from topodiff.datasets.molecules import freesolv_demo
 from topodiff.molecules import MoleculeTable, random_split
 from topodiff.training import (
     Ensemble,
-    FitConfig,
     ModelConfig,
     Prediction,
     TrainConfig,
@@ -26,7 +25,7 @@ from topodiff.training import (
     train_molecules,
 )
 
-CIN = TrainConfig(members=3, fit=FitConfig(epochs=30))
+CIN = TrainConfig(members=3)
 MLP = replace(CIN, model=ModelConfig("mlp"), descriptors=False)
 
 

@@ -88,7 +88,7 @@ def train_command(
     config = settings.training
     check_trainable(table, split, config)
     _claim(out, settings, resume)
-    write_failures(out / "failures.csv", table)
+    _write_failures(out / "failures.csv", table)
     samples = molecule_samples(table, config.descriptors, num_workers)
     with training_progress(config, console) as on_epoch:
         ensemble, fitted = train_molecules(
@@ -158,8 +158,7 @@ def _split(table: MoleculeTable, settings: Settings) -> Split:
     return random_split(len(table), seed=settings.training.fit.seed)
 
 
-def write_failures(path: Path, table: MoleculeTable) -> None:
-    """The rows that gave no molecule, with line and reason."""
+def _write_failures(path: Path, table: MoleculeTable) -> None:
     rows = [(f.line, f.reason, f.content) for f in table.failures]
     write_csv(path, ("line", "reason", "content"), rows)
 

@@ -40,8 +40,8 @@ class FitConfig:
             :func:`topodiff.training.train`).
     """
 
-    epochs: int = 50
-    batch_size: int = 32
+    epochs: int = 30
+    batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
     loss: str = "l2"

@@ -57,7 +57,10 @@ class Run:
             AveragedModel(model, avg_fn=self._move, use_buffers=True) if config.average else None
         )
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            model.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,  # one call for all parameters: a tenth of the time of small models
         )
         self.num_batches = -(-len(train) // config.batch_size)
         self.schedule = Schedule(config, self.optimizer, self.num_batches)

@@ -1,0 +1,86 @@
+"""chemprop 2 at its defaults (50 epochs, best validation epoch) on the rows of our splits.
+
+    python benchmarks/chemprop_peer.py --chemprop /path/to/env/bin/chemprop --datasets esol
+
+chemprop lives in an environment of its own (``pip install chemprop``); this script writes its
+input, runs its command line on one thread, and appends test error and CPU seconds of the whole
+command to benchmarks/results/chemprop.json. Runs that are there already are not repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import describe_run
+from molecules import DATASETS, make_split, splits_of
+
+from topodiff.datasets.molecules import TABLES, load
+from topodiff.training import Targets, evaluate
+from topodiff.training.files import write_json
+
+RESULTS = Path(__file__).parent / "results" / "chemprop.json"
+
+
+def cpu_seconds() -> float:
+    """CPU seconds of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def run(chemprop: str, name: str, split: str, folder: Path) -> dict[str, Any]:
+    """Train and test once."""
+    table = load(name)
+    assert table.y is not None
+    parts = make_split(name, split, 0, table)
+    data, rows, out = folder / "data.csv", folder / "splits.json", folder / "out"
+    with data.open("w", newline="") as file:
+        cells = [["" if v != v else v for v in row] for row in table.y.tolist()]
+        lines = [[s, *row] for s, row in zip(table.smiles, cells, strict=True)]
+        csv.writer(file).writerows([["smiles", *table.target_columns], *lines])
+    rows.write_text(json.dumps([parts._asdict()]))
+    before = cpu_seconds()
+    subprocess.run(
+        [chemprop, "train", "--data-path", data, "--splits-file", rows, "--output-dir", out,
+         "--task-type", TABLES[name].task, "--smiles-columns", "smiles",
+         "--target-columns", *table.target_columns, "--epochs", "50", "--num-workers", "0",
+         "--accelerator", "cpu"],
+        check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    seconds = cpu_seconds() - before
+    with next(out.rglob("test_predictions.csv")).open(newline="") as file:
+        predicted = [[float(row[c]) for c in table.target_columns] for row in csv.DictReader(file)]
+    targets = Targets.fit(table.y, table.target_columns, TABLES[name].task)
+    found = evaluate(targets, torch.tensor(predicted), table.y[parts.test])["mean"]
+    return {"dataset": name, "split": split, "test": found, "cpu_seconds": round(seconds, 1)}
+
+
+def main() -> None:
+    """Do the runs that are asked for and not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--chemprop", required=True, help="its command")
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
+    parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
+    options = parser.parse_args()
+    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    done = {(r["dataset"], r["split"]) for r in records}
+    for name in options.datasets:
+        for split in options.splits or splits_of(name):
+            if (name, split) not in done and split in splits_of(name):
+                with tempfile.TemporaryDirectory() as folder:
+                    record = run(options.chemprop, name, split, Path(folder))
+                records.append({**record, "run": describe_run()})
+                write_json(RESULTS, records)
+                print(record)
+
+
+if __name__ == "__main__":
+    main()
