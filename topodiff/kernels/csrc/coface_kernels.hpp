@@ -120,11 +120,6 @@ TOPODIFF_INLINE void with_activation(int activation, F f) {
   else f(Count<kTanh>{});
 }
 
-template <class T>
-TOPODIFF_INLINE void zero_rows(T* out, i64 low, i64 high, i64 channels) {
-  if (out) __builtin_memset(out + low * channels, 0, (high - low) * channels * sizeof(T));
-}
-
 template <class T, class I>
 void coface_message(const Args& a, Report* report) {
   T* out = static_cast<T*>(a.out);

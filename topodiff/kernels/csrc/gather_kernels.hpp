@@ -153,7 +153,7 @@ void spread_sum(const Args& a, Report* report) {
   const i64 C = a.channels;
   if (!ptr_ends_right<I>(a, report)) return;
   for_owned_rows(a, a.rows, [&](i64 low, i64 high) {
-    __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T));
+    zero_rows(out, low, high, C);
     with_weights<T, I>(a, [&](auto weight) {
       walk_segments<I>(a, 0, a.segments, C * sizeof(T), report, [&](i64 first, i64 last) {
         if (!index_is_valid(index, ptr[first], ptr[last], a.rows, report)) return;

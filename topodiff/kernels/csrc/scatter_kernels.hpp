@@ -41,7 +41,7 @@ void scatter_sum(const Args& a, Report* report) {
   const i64 C = a.channels;
   const bool far = rows_are_far<T>(a.segments, C);
   for_owned_rows(a, a.segments, [&](i64 low, i64 high) {
-    __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T));
+    zero_rows(out, low, high, C);
     const bool owns_all = low == 0 && high == a.segments;
     walk_entries<I>(a, C * sizeof(T), report, [&](i64 begin, i64 end) {
       if (C == 1 && owns_all && !far) {
@@ -116,8 +116,8 @@ void scatter_extreme(const Args& a, Report* report) {
   const i64 C = a.channels;
   auto run = [&](auto largest, auto) {
     for_owned_rows(a, a.segments, [&](i64 low, i64 high) {
-      __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T));
-      __builtin_memset(where + low * C, 0xff, (high - low) * C * sizeof(i64));
+      zero_rows(out, low, high, C);
+      for (i64 i = low * C; i < high * C; ++i) where[i] = -1;
       walk_entries<I>(a, C * sizeof(T), report, [&](i64 begin, i64 end) {
         for_pieces<T, 2>(C, [&](auto piece) {
           using P = decltype(piece);
@@ -156,7 +156,7 @@ void place(const Args& a, Report* report) {
   const i64* where = static_cast<const i64*>(a.index);
   T* out = static_cast<T*>(a.out);
   const i64 C = a.channels;
-  auto zero = [&](i64 low, i64 high) { __builtin_memset(out + low * C, 0, (high - low) * C * sizeof(T)); };
+  auto zero = [&](i64 low, i64 high) { zero_rows(out, low, high, C); };
   auto add = [&](i64 first, i64 last, i64 low, i64 high) {
     for (i64 s = first; s < last; ++s)
       for (i64 c = 0; c < C; ++c) {

@@ -91,6 +91,11 @@ void for_segments(const Args& a, i64 entry_bytes, Report* report, F visit) {
   });
 }
 
+template <class T>
+TOPODIFF_INLINE void zero_rows(T* out, i64 low, i64 high, i64 channels) {
+  if (out) __builtin_memset(out + low * channels, 0, (high - low) * channels * sizeof(T));  // null: nothing is wanted
+}
+
 // f(low, high) on every range of output rows, in parallel: f reads everything and writes only rows low..high - 1.
 template <class F>
 void for_owned_rows(const Args& a, i64 rows, F f) {
