@@ -8,36 +8,40 @@ from torch.nn import functional
 
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
-from topodiff.nn import MLP, CINLayer, ConcatLinear, NormActivation
+from topodiff.nn import MLP, CINLayer, LinearNorm, NormActivation
+from topodiff.nn.linear import SplitLinear
 
 
-def norm_activation(module: NormActivation, x: Tensor) -> Tensor:
+def norm_activation(module: NormActivation, x: Tensor, group: int) -> Tensor:
+    """One group of channels."""
+    columns = slice(group * module.channels, (group + 1) * module.channels)
     if module.norm == "layer":
-        x = functional.layer_norm(x, (module.channels,), module.weight, module.bias, module.eps)
+        weight, bias = module.weight[columns], module.bias[columns]
+        x = functional.layer_norm(x, (module.channels,), weight, bias, module.eps)
     if module.norm == "batch":
-        seen = None if module.training and len(x) > 1 else module.running_mean
-        var = None if seen is None else module.running_var
-        use_batch = seen is None
-        x = functional.batch_norm(
-            x, seen, var, module.weight, module.bias, use_batch, 0.1, module.eps
-        )
+        weight, bias = module.weight[columns], module.bias[columns]
+        mean = var = None
+        if not module.training or len(x) < 2:
+            mean, var = module.running_mean[columns], module.running_var[columns]
+        x = functional.batch_norm(x, mean, var, weight, bias, mean is None, 0.1, module.eps)
     return activate(x, module.activation)
 
 
-def mlp(module: MLP, x: Tensor) -> Tensor:
-    for linear, norm in ((module[0], module[1]), (module[2], module[3])):
-        x = norm_activation(norm, functional.linear(x, linear.weight, linear.bias))
-    return x
+def linear_norm(module: LinearNorm, x: Tensor, group: int = 0) -> Tensor:
+    bias = module.bias.chunk(len(module.weight))[group]
+    return norm_activation(module.norm, functional.linear(x, module.weight[group], bias), group)
 
 
-def concat_linear(module: ConcatLinear, parts: list[Tensor]) -> Tensor:
-    return functional.linear(torch.cat(parts, 1), torch.cat(list(module.weights), 1), module.bias)
+def mlp(module: MLP, x: Tensor, group: int) -> Tensor:
+    return linear_norm(module.second, linear_norm(module.first, x, group), group)
 
 
-def messages(layer: CINLayer, network: ConcatLinear | None, adjacency, x: Tensor, via: Tensor):
+def messages(layer: CINLayer, network: SplitLinear | None, adjacency, x: Tensor, via: Tensor):
     sent = x[adjacency.source]
     if network is not None:
-        sent = activate(concat_linear(network, [sent, via[adjacency.via]]), layer.activation)
+        pair = torch.cat([sent, via[adjacency.via]], 1)
+        weight = torch.cat([network.weight[0], network.weight[1]], 1)
+        sent = activate(functional.linear(pair, weight, network.bias), layer.activation)
     return torch.zeros_like(x).index_add_(0, adjacency.target, sent)
 
 
@@ -51,11 +55,11 @@ def cin_layer(layer: CINLayer, K: CellComplex, x: list[Tensor]) -> list[Tensor]:
         if r > 0:
             face, cell = K.boundary_index(r)
             bd = bd.index_add(0, cell, x[r - 1][face])
-        branches = [mlp(layer.upper_mlp[r], h + up), mlp(layer.boundary_mlp[r], h + bd)]
+        branches = [mlp(layer.mlp[r], h + up, 0), mlp(layer.mlp[r], h + bd, 1)]
         if layer.lower_messages:
             if r > 0:
                 network = layer.lower[r - 1] if layer.coface_features else None
                 down = messages(layer, network, K.lower_adjacency(r), h, x[r - 1])
-            branches.append(mlp(layer.lower_mlp[r], h + down))
-        out.append(norm_activation(layer.norm[r], concat_linear(layer.combine[r], branches)))
+            branches.append(mlp(layer.mlp[r], h + down, 2))
+        out.append(linear_norm(layer.combine[r], torch.cat(branches, 1)))
     return out

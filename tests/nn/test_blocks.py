@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from topodiff.nn import ConcatLinear, NormActivation, Readout
+from topodiff.nn import MLP, NormActivation, Readout
 from topodiff.nn.linear import SplitLinear
 from topodiff.nn.model import concat_layers
 
@@ -49,21 +49,30 @@ def test_batch_norm_of_fewer_than_two_rows_uses_what_it_has_seen(rows):
     assert x.grad.isfinite().all()
 
 
-def test_concat_linear_is_a_linear_map_of_the_concatenation():
-    module = ConcatLinear((3, 4, 2), 5).double()
-    parts = [torch.randn(6, n, dtype=torch.float64) for n in (3, 4, 2)]
-    expected = torch.cat(parts, 1) @ torch.cat(list(module.weights), 1).T + module.bias
-    torch.testing.assert_close(module(*parts), expected)
-    split = SplitLinear((3, 4, 2), 5).double()
-    split.load_state_dict(module.state_dict())
-    torch.testing.assert_close(sum(split(*parts)), expected)
-
-
-def test_concat_linear_starts_as_a_linear_map_of_the_total_width():
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+def test_networks_side_by_side_are_the_networks_one_by_one(norm):
     torch.manual_seed(0)
-    module = ConcatLinear((64, 36), 200)
-    for parameter in module.parameters():
-        assert 0.095 < float(parameter.detach().abs().max()) <= 0.1
+    both = MLP(4, 6, norm, groups=2).double()
+    x = torch.randn(9, 8, dtype=torch.float64)
+    parts = []
+    for group, part in enumerate(x.chunk(2, 1)):
+        alone = MLP(4, 6, norm).double()
+        state = both.state_dict()
+        alone.load_state_dict(
+            {k: v.chunk(2)[group].reshape(alone.state_dict()[k].shape) for k, v in state.items()}
+        )
+        parts.append(alone(part).value())
+    torch.testing.assert_close(both(x).value(), torch.cat(parts, 1))
+
+
+def test_split_linear_is_a_linear_map_of_the_concatenation():
+    torch.manual_seed(0)
+    split, whole = SplitLinear(50), nn.Linear(100, 50)
+    x, c = torch.randn(2, 6, 50)
+    whole.load_state_dict({"weight": torch.cat(list(split.weight), 1), "bias": split.bias})
+    torch.testing.assert_close(sum(split(x, c)), whole(torch.cat([x, c], 1)))
+    for parameter in split.parameters():  # drawn from the same range
+        assert 0.09 < float(parameter.detach().abs().max()) <= 0.1
 
 
 @pytest.mark.parametrize("pool", ["sum", "mean"])

@@ -6,6 +6,7 @@ import networkx as nx
 import pytest
 import torch
 from small_complexes import ring_complex, with_categories
+from torch import nn
 
 import topodiff as td
 from topodiff.nn import GIN, GINE, CircularFingerprint, FingerprintMLP
@@ -20,6 +21,17 @@ def test_published_number_of_parameters():
         assert sum(p.numel() for p in model.parameters()) == expected
 
 
+class Applied(nn.Module):
+    """A network whose last activation is applied."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x).value()
+
+
 def test_layers_equal_those_of_pytorch_geometric(molecules):
     geometric = pytest.importorskip("torch_geometric.nn")
     torch.manual_seed(0)
@@ -28,9 +40,9 @@ def test_layers_equal_those_of_pytorch_geometric(molecules):
     for model in (GIN(CATEGORIES, 6, 1, 1).double(), GINE(CATEGORIES, 6, 1, 1).double()):
         h, layer = model.embedding(molecules), model.layers[0]
         if isinstance(model, GINE):
-            theirs = geometric.GINEConv(layer.mlp)(h[0], arcs, torch.cat([h[1], h[1]]))
+            theirs = geometric.GINEConv(Applied(layer.mlp))(h[0], arcs, torch.cat([h[1], h[1]]))
         else:
-            theirs = geometric.GINConv(layer.mlp)(h[0], arcs)
+            theirs = geometric.GINConv(Applied(layer.mlp))(h[0], arcs)
         torch.testing.assert_close(layer(molecules, h)[0], theirs)
 
 

@@ -10,6 +10,7 @@ from topodiff.kernels.activations import ACTIVATIONS
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
+from topodiff.kernels.norm import Norm, norm_activation, norm_linear
 from topodiff.kernels.segments import (
     scatter_reduce,
     segment_reduce,
@@ -24,12 +25,15 @@ backend.start_from_environment()
 
 __all__ = [
     "ACTIVATIONS",
+    "Norm",
     "active",
     "available",
     "coface_message",
     "gather_reduce",
     "incidence_matmul",
     "instruction_set",
+    "norm_activation",
+    "norm_linear",
     "scatter_reduce",
     "segment_reduce",
     "segment_softmax",

@@ -279,5 +279,7 @@ def load() -> Implementation:
         raise ImportError(_why)
     limit_instruction_set(os.environ.get("TOPODIFF_INSTRUCTION_SET"))
     dtypes = frozenset({torch.float32, torch.float64, torch.int32, torch.int64})
-    table = {f.__name__: f for f in _OPERATIONS}
+    from topodiff.kernels import norm_cpu
+
+    table = {f.__name__: f for f in (*_OPERATIONS, *norm_cpu.OPERATIONS)}
     return Implementation("cpu", table, frozenset({"cpu"}), dtypes)

@@ -32,7 +32,7 @@ def needs_gradient(*tensors: torch.Tensor | None) -> bool:
 
 
 Gradient = Callable[..., tuple]
-"""``gradient(needed, arguments, results, grad)``: one gradient (or ``None``) per argument.
+"""``gradient(needed, arguments, results, *grads)``: one gradient (or ``None``) per argument.
 
 ``needed`` says which arguments require one; ``arguments`` holds the saved tensors, the shapes of
 the tensors that were not saved, and everything else as it was given; ``results`` is empty unless
@@ -47,15 +47,17 @@ def define(
     gradient: Gradient | None = None,
     saves: tuple[int, ...] = (),
     saves_results: bool = False,
+    differentiable: int = 1,
 ) -> Operation:
     """Define ``topodiff::name`` and return the callable operation.
 
     Args:
         schema: arguments and results, as ``torch.library`` writes them.
         fake: same arguments, gives empty results (for tracing).
-        gradient: see :data:`Gradient`; results after the first get none.
+        gradient: see :data:`Gradient`.
         saves: positions of the tensors that the gradient reads.
         saves_results: whether the gradient reads the results.
+        differentiable: how many of the results have gradients.
     """
     _library.define(f"{name}{schema}")
     torch.library.register_fake(f"topodiff::{name}", fake, lib=_library)
@@ -74,7 +76,7 @@ def define(
     _library.impl(name, run, "CompositeExplicitAutograd")
     eager = run
     if gradient is not None:
-        rules = (gradient, saves, saves_results)
+        rules = (gradient, saves, saves_results, differentiable)
         eager = _recording(run, _node(name, run, *rules))
         recording = _recording(run_below_autograd, _node(name, run_below_autograd, *rules))
         _library.impl(name, recording, "Autograd")
@@ -117,7 +119,12 @@ def _recording(execute: Callable, node: type) -> Callable:
 
 
 def _node(
-    name: str, execute: Callable, gradient: Gradient, saves: tuple[int, ...], saves_results: bool
+    name: str,
+    execute: Callable,
+    gradient: Gradient,
+    saves: tuple[int, ...],
+    saves_results: bool,
+    differentiable: int,
 ) -> type:
     """The autograd function of an operation."""
 
@@ -130,14 +137,15 @@ def _node(
         ctx.save_for_backward(*kept)
         ctx.others = [a.shape if isinstance(a, torch.Tensor) else a for a in arguments]
         if several:
-            ctx.mark_non_differentiable(*results[1:])
+            ctx.mark_non_differentiable(*results[differentiable:])
         return results
 
-    def backward(ctx: Any, grad: torch.Tensor, *_: Any) -> Any:
+    def backward(ctx: Any, *grads: torch.Tensor) -> Any:
         saved, arguments = ctx.saved_tensors, list(ctx.others)
         for i, tensor in zip(saves, saved, strict=False):
             arguments[i] = tensor
-        return gradient(ctx.needs_input_grad, arguments, saved[len(saves) :], grad)
+        results, grads = saved[len(saves) :], grads[:differentiable]
+        return gradient(ctx.needs_input_grad, arguments, results, *grads)
 
     methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
     return type(name, (torch.autograd.Function,), methods)

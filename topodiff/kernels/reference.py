@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topodiff.kernels import norm_reference
 from topodiff.kernels.activations import activate, derivative
 from topodiff.kernels.backend import Implementation
 
@@ -208,4 +209,5 @@ _OPERATIONS = (
 
 
 def load() -> Implementation:
-    return Implementation("reference", {f.__name__: f for f in _OPERATIONS})
+    operations = (*_OPERATIONS, *norm_reference.OPERATIONS)
+    return Implementation("reference", {f.__name__: f for f in operations})

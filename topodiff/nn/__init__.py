@@ -5,7 +5,7 @@ from topodiff.nn.cin import CIN, CINLayer
 from topodiff.nn.embedding import CategoricalEmbedding, CellEmbedding
 from topodiff.nn.fingerprint import CircularFingerprint, FingerprintMLP
 from topodiff.nn.gin import GIN, GINE, GINLayer
-from topodiff.nn.linear import MLP, ConcatLinear
+from topodiff.nn.linear import MLP, LinearNorm
 from topodiff.nn.model import CochainModel
 from topodiff.nn.oriented import OrientedSIN, OrientedSINLayer
 from topodiff.nn.readout import Readout
@@ -22,9 +22,9 @@ __all__ = [
     "CellEmbedding",
     "CircularFingerprint",
     "CochainModel",
-    "ConcatLinear",
     "FingerprintMLP",
     "GINLayer",
+    "LinearNorm",
     "NormActivation",
     "OrientedSIN",
     "OrientedSINLayer",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.nn.activation import NormActivation
 from topodiff.nn.embedding import InChannels
-from topodiff.nn.linear import MLP, ConcatLinear, SplitLinear
+from topodiff.nn.linear import MLP, LinearNorm, SplitLinear
 from topodiff.nn.messages import boundary_sum, lower_messages, upper_messages
 from topodiff.nn.model import CochainModel
 from topodiff.nn.reset import reset_children
@@ -57,22 +57,20 @@ class CINLayer(nn.Module):
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         self.max_rank, self.activation = max_rank, activation
         self.coface_features, self.lower_messages = coface_features, lower_messages
-        ranks, h = range(max_rank + 1), hidden_channels
-
-        def mlps() -> nn.ModuleList:
-            return nn.ModuleList(MLP(in_channels, h, h, norm, activation) for _ in ranks)
-
-        def message_networks() -> nn.ModuleList:
-            number = max_rank if coface_features else 0
-            pair = (in_channels, in_channels)
-            return nn.ModuleList(SplitLinear(pair, in_channels) for _ in range(number))
-
-        self.upper, self.upper_mlp, self.boundary_mlp = message_networks(), mlps(), mlps()
+        self.branches = 3 if lower_messages else 2
+        networks = max_rank if coface_features else 0
+        self.upper = nn.ModuleList(SplitLinear(in_channels) for _ in range(networks))
         if lower_messages:
-            self.lower, self.lower_mlp = message_networks(), mlps()
-        branches = 3 if lower_messages else 2
-        self.combine = nn.ModuleList(ConcatLinear([h] * branches, h) for _ in ranks)
-        self.norm = nn.ModuleList(NormActivation(h, norm, activation) for _ in ranks)
+            self.lower = nn.ModuleList(SplitLinear(in_channels) for _ in range(networks))
+        # the networks of the branches side by side, in the order up, boundary, down
+        self.mlp = nn.ModuleList(
+            MLP(in_channels, hidden_channels, norm, activation, self.branches)
+            for _ in range(max_rank + 1)
+        )
+        self.combine = nn.ModuleList(
+            LinearNorm(self.branches * hidden_channels, hidden_channels, norm, activation)
+            for _ in range(max_rank + 1)
+        )
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
@@ -83,12 +81,13 @@ class CINLayer(nn.Module):
         return [self._update(K, r, x) for r in range(len(x))]
 
     def _update(self, K: CellComplex, r: int, x: Sequence[Tensor]) -> Tensor:
-        up = x[r] + self._up(K, r, x) if r + 1 < len(x) else x[r]
-        boundary = x[r] + boundary_sum(K, r, x[r - 1]) if r else x[r]
-        branches = [self.upper_mlp[r](up), self.boundary_mlp[r](boundary)]
+        branches = [
+            x[r] + self._up(K, r, x) if r + 1 < len(x) else x[r],
+            x[r] + boundary_sum(K, r, x[r - 1]) if r else x[r],
+        ]
         if self.lower_messages:
-            branches.append(self.lower_mlp[r](x[r] + self._down(K, r, x) if r else x[r]))
-        return self.norm[r](self.combine[r](*branches))
+            branches.append(x[r] + self._down(K, r, x) if r else x[r])
+        return self.combine[r](self.mlp[r](torch.cat(branches, 1))).value()
 
     def _up(self, K: CellComplex, r: int, x: Sequence[Tensor]) -> Tensor:
         if not self.coface_features:

@@ -35,7 +35,7 @@ class GINLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.activation, self.edge_features = channels, activation, edge_features
-        self.mlp = MLP(channels, channels, channels, norm, activation)
+        self.mlp = MLP(channels, channels, norm, activation)
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
@@ -44,12 +44,12 @@ class GINLayer(nn.Module):
     def forward(self, K: CellComplex, x: Sequence[Tensor]) -> list[Tensor]:
         """Cochains [x_0], or [x_0, x_1] with edge features; those of the edges stay as they are."""
         if K.rank == 0:
-            return [self.mlp(x[0])]
+            return [self.mlp(x[0]).value()]
         if self.edge_features:
             messages = upper_messages(K, 0, x[0], x[1], self.activation)
         else:
             messages = upper_messages(K, 0, x[0], None, "identity")
-        return [self.mlp(x[0] + messages), *x[1:]]
+        return [self.mlp(x[0] + messages).value(), *x[1:]]
 
     def extra_repr(self) -> str:
         return f"{self.channels}, edge_features={self.edge_features}"

@@ -1,88 +1,121 @@
-"""Linear maps of concatenated inputs, and the two-layer networks of message passing."""
+"""Linear maps of several inputs side by side, and the two-layer networks of message passing."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from topodiff.nn.activation import NormActivation
+from topodiff import kernels
+from topodiff.nn.activation import NormActivation, Pending
 from topodiff.nn.reset import reset_children
 
 
-class ConcatLinear(nn.Module):
-    """``y = W [x_1; ...; x_k] + b = W_1 x_1 + ... + W_k x_k + b`` without the concatenation.
+class LinearNorm(nn.Module):
+    """(Linear, norm, activation) on each of several groups of channels, with maps of their own.
 
-    Parameters are drawn as those of ``torch.nn.Linear(sum(in_channels), out_channels)``.
+    Reads a result of its kind before it is activated, and hands on its own likewise, so that two
+    of them in a row read and write every array once.
 
     Args:
-        in_channels: widths of the parts.
-        out_channels: width of the result.
+        in_channels, out_channels: widths of one group.
+        norm, activation: as for :class:`NormActivation`.
+        groups: number of groups.
     """
 
-    def __init__(self, in_channels: Sequence[int], out_channels: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: str = "batch",
+        activation: str = "relu",
+        groups: int = 1,
+    ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels = tuple(in_channels), out_channels
-        self.weights = nn.ParameterList(torch.empty(out_channels, n) for n in in_channels)
-        self.bias = nn.Parameter(torch.empty(out_channels))
+        self.weight = nn.Parameter(torch.empty(groups, out_channels, in_channels))
+        self.bias = nn.Parameter(torch.empty(groups * out_channels))
+        self.norm = NormActivation(out_channels, norm, activation, groups)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Uniform on +-1/sqrt(total width), weights and bias."""
-        bound = 1 / math.sqrt(sum(self.in_channels))
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        """Every group as ``torch.nn.Linear``; the norm as the identity."""
+        bound = 1 / math.sqrt(self.weight.shape[2])
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+        reset_children(self)
 
-    def forward(self, *parts: Tensor) -> Tensor:
-        """(n, in_channels[k]) for every k -> (n, out_channels)."""
-        out = functional.linear(parts[-1], self.weights[-1], self.bias)
-        for x, weight in zip(parts[:-1], self.weights, strict=False):
-            out.addmm_(x, weight.T)
-        return out
+    def forward(self, x: Tensor | Pending) -> Pending:
+        """(n, groups * in_channels) -> (n, groups * out_channels)."""
+        x, norm, activation = x if isinstance(x, Pending) else (x, None, "identity")
+        statistics = self.norm.uses_statistics(x)
+        y, mean, var = kernels.norm_linear(x, self.weight, self.bias, norm, activation, statistics)
+        return self.norm.pending(y, mean, var) if statistics else self.norm.pending(y)
 
     def extra_repr(self) -> str:
-        return f"{self.in_channels}, {self.out_channels}"
+        groups, out_channels, in_channels = self.weight.shape
+        return f"{in_channels}, {out_channels}, groups={groups}"
 
 
-class SplitLinear(ConcatLinear):
-    """The terms of a :class:`ConcatLinear` one by one, the last with the bias, not yet added.
-
-    The parts may differ in their number of rows: whatever adds them gathers rows first.
-    """
-
-    def forward(self, *parts: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """(n_k, in_channels[k]) -> (n_k, out_channels) for every k."""
-        *others, last = zip(parts, self.weights, strict=True)
-        terms = [functional.linear(x, weight) for x, weight in others]
-        return *terms, functional.linear(*last, self.bias)
-
-
-class MLP(nn.Sequential):
-    """(Linear, norm, activation) twice, the update network of GIN and its descendants.
+class MLP(nn.Module):
+    """(Linear, norm, activation) twice: the update network of GIN and its descendants.
 
     Args:
-        in_channels, hidden_channels, out_channels: widths.
+        in_channels, hidden_channels: widths of one group; the result is as wide as hidden.
         norm, activation: as for :class:`NormActivation`.
+        groups: number of networks side by side.
     """
 
     def __init__(
         self,
         in_channels: int,
         hidden_channels: int,
-        out_channels: int,
         norm: str = "batch",
         activation: str = "relu",
+        groups: int = 1,
     ) -> None:
-        super().__init__(
-            nn.Linear(in_channels, hidden_channels),
-            NormActivation(hidden_channels, norm, activation),
-            nn.Linear(hidden_channels, out_channels),
-            NormActivation(out_channels, norm, activation),
-        )
+        super().__init__()
+        self.first = LinearNorm(in_channels, hidden_channels, norm, activation, groups)
+        self.second = LinearNorm(hidden_channels, hidden_channels, norm, activation, groups)
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
         reset_children(self)
+
+    def forward(self, x: Tensor) -> Pending:
+        """(n, groups * in_channels) -> (n, groups * hidden_channels)."""
+        return self.second(self.first(x))
+
+
+class SplitLinear(nn.Module):
+    """``W [x; c] + b = p + q`` with ``p = W_1 x`` and ``q = W_2 c + b``, not yet added.
+
+    The two may differ in their number of rows: whoever adds them gathers rows first. Parameters
+    are drawn as those of ``torch.nn.Linear(2 * channels, channels)``.
+
+    Args:
+        channels: width of x, of c, of p and of q.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.weight = nn.Parameter(torch.empty(2, channels, channels))
+        self.bias = nn.Parameter(torch.empty(channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Uniform on +-1/sqrt(2 channels)."""
+        bound = 1 / math.sqrt(2 * self.channels)
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, channels), (m, channels) -> the same."""
+        of_x, of_c = self.weight.split(1)
+        p, *_ = kernels.norm_linear(x, of_x)
+        q, *_ = kernels.norm_linear(c, of_c, self.bias)
+        return p, q
+
+    def extra_repr(self) -> str:
+        return f"{self.channels}"

@@ -12,7 +12,7 @@
 namespace topodiff {
 namespace {
 
-constexpr i64 kBlockRows = 192, kStripRows = 16, kRowsPerPart = 1024, kMaxParts = 8;
+constexpr i64 kBlockRows = 96, kStripRows = 16, kRowsPerPart = 1024, kMaxParts = 8;
 
 template <class T>
 struct Scratch {
@@ -197,9 +197,14 @@ void norm_linear(const NormLinearArgs& a) {
     for_blocks(first, last, [&](i64 row, i64 rows) {
       const T* input = x + row * in;
       if (acts_on_input(a)) apply(norm, a.activation, input, rows, activated.p), input = activated;
+      Ahead ahead;
+      const i64 next = smaller(kBlockRows, last - row - rows);
+      ahead.add(x + (row + rows) * in, next * in);
+      ahead.add(y + (row + rows) * out, next * out);
+      ahead.over(a.groups * num_tiles<T>(rows, a.out));
       for (i64 g = 0; g < a.groups; ++g)
         multiply<T>(rows, a.out, a.in, input + g * a.in, in, 1, weight.panels + g * weight.size,
-                    {y + row * out + g * a.out, out, bias ? bias + g * a.out : nullptr});
+                    {y + row * out + g * a.out, out, bias ? bias + g * a.out : nullptr}, ahead);
       if (!a.y_mean) return;
       block_moments(y + row * out, rows, out, sums.p, block.p);
       whole.merge(double(rows), block, block + out, out);
@@ -254,19 +259,31 @@ struct BackwardBlocks {
   i64 in = a.groups * a.in, out = a.groups * a.out;
   Scratch<T> dy{a.y_mean ? kBlockRows * out : 0}, activated{kBlockRows * in}, da{kBlockRows * in};
   Scratch<T> panels{packed_size<T>(kBlockRows, a.in)}, sums{out + 2 * in};
+  Ahead ahead;
+
+  // The part of the next block in every array.
+  void look_ahead(i64 row, i64 rows) {
+    ahead = Ahead();
+    ahead.add(static_cast<const T*>(a.dy) + row * out, rows * out);
+    if (a.y_mean) ahead.add(static_cast<const T*>(a.y) + row * out, rows * out);
+    ahead.add(static_cast<const T*>(a.x) + row * in, rows * in);
+    if (a.dx) ahead.add(static_cast<const T*>(a.dx) + row * in, rows * in);
+    const i64 tiles = (a.dweight ? num_tiles<T>(a.out, a.in) : 0) + (a.dx ? num_tiles<T>(kBlockRows, a.in) : 0);
+    ahead.over(a.groups * tiles);
+  }
 
   void weight_gradient(const T* grad, const T* input, i64 rows, T* dweight) {
     for (i64 g = 0; g < a.groups; ++g) {
       pack(panels.p, rows, a.in, input + g * a.in, in, 1);
       multiply<T>(a.out, a.in, rows, grad + g * a.out, 1, out, panels,
-                  {dweight + g * a.out * a.in, a.in, nullptr, true});
+                  {dweight + g * a.out * a.in, a.in, nullptr, true}, ahead);
     }
   }
 
   void input_gradient(const T* grad, i64 rows, T* target) {
     for (i64 g = 0; g < a.groups; ++g)
       multiply<T>(rows, a.in, a.out, grad + g * a.out, out, 1, weight.panels + g * weight.size,
-                  {target + g * a.in, in});
+                  {target + g * a.in, in}, ahead);
   }
 
   // totals: column sums of dy, then those of apply_backward
@@ -315,6 +332,7 @@ void norm_linear_backward(const NormLinearArgs& a) {
   for_parts(a.rows, a.threads, [&](i64 part, i64 first, i64 last) {
     BackwardBlocks<T> blocks{a, norm, weight};
     for_blocks(first, last, [&](i64 row, i64 rows) {
+      blocks.look_ahead(row + rows, smaller(kBlockRows, last - row - rows));
       blocks.run(row, rows, weights ? dweight + part * weights : nullptr, totals + part * columns);
     });
   });
