@@ -10,16 +10,19 @@ ifneq ($(wildcard ../shared/datasets),)
 export TOPODIFF_MIRROR ?= $(abspath ../shared/datasets)
 endif
 
-.PHONY: help demo test lint types format sanitize bench tables clean
+.PHONY: help demo test lint types format sanitize tables clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
+# Built without isolation, so that a second install finds what the first one compiled.
+INSTALL = $(PIP) --no-build-isolation -e
+
 $(VENV)/.core: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade pip
-	$(PIP) torch
-	$(PIP) -e ".[plot]"
+	$(PIP) torch scikit-build-core nanobind ninja cmake
+	$(INSTALL) ".[plot]"
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.core
@@ -27,7 +30,7 @@ $(VENV)/.demo: $(VENV)/.core
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.core
-	$(PIP) -e ".[dev]"
+	$(INSTALL) ".[dev]"
 	@touch $@
 
 demo: $(VENV)/.demo  ## train on FreeSolv, predict held-out molecules, draw the parity plot
@@ -46,6 +49,9 @@ types: $(VENV)/.dev  ## check types
 format: $(VENV)/.dev  ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+sanitize: $(VENV)/.dev  ## run the kernel tests on a build with address and undefined-behaviour sanitizers
+	. $(BIN)/activate && tests/kernels/sanitize.sh
 
 tables: $(VENV)/.core  ## write the tables of README.md from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
