@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kernel_cases import COMPILED
+from kernel_cases import COMPILED, implementation
 from torch import Tensor
 from torch.nn import functional
 
@@ -73,7 +73,7 @@ def assert_same(ours: list, theirs: list, tolerance: float) -> None:
 )
 def test_equals_plain_pytorch(name, dtype, shape, activation, normalised):
     tensors = inputs(*shape, dtype)
-    with kernels.use(name):
+    with implementation(name):
         ours = run(*tensors, activation, normalised)
         theirs = plain(*tensors, activation, normalised)
         assert_same(list(ours), list(theirs), TOLERANCE[dtype])
@@ -86,14 +86,14 @@ def test_equals_plain_pytorch(name, dtype, shape, activation, normalised):
 @pytest.mark.parametrize("name", NAMES)
 def test_chain_is_batch_normalisation(name):
     x, _, _, gamma, beta, weight, bias = inputs(50, 1, 8, 8)
-    with kernels.use(name):
+    with implementation(name):
         y, mean, var = kernels.norm_linear(x, weight, bias, statistics=True)
         ours = kernels.norm_activation(y, kernels.Norm(mean, var, gamma, beta), "relu")
     z = functional.linear(x, weight[0], bias)
     theirs = functional.batch_norm(z, None, None, gamma, beta, training=True).relu()
     torch.testing.assert_close(ours, theirs)
     leaves, g = [x, gamma, beta, weight], torch.randn_like(x)
-    with kernels.use(name):
+    with implementation(name):
         found = torch.autograd.grad(ours, leaves, g)
     for a, b in zip(found, torch.autograd.grad(theirs, leaves, g), strict=True):
         torch.testing.assert_close(a, b)
@@ -102,7 +102,7 @@ def test_chain_is_batch_normalisation(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_variance_of_columns_far_from_zero(name):
     x = torch.randn(3000, 4, generator=torch.Generator().manual_seed(0)) + 1000
-    with kernels.use(name):
+    with implementation(name):
         _, mean, var = kernels.norm_linear(x, torch.eye(4).unsqueeze(0), statistics=True)
     torch.testing.assert_close(mean.double(), x.double().mean(0), rtol=1e-6, atol=0)
     torch.testing.assert_close(var.double(), x.double().var(0, correction=0), rtol=1e-3, atol=0)
@@ -111,7 +111,7 @@ def test_variance_of_columns_far_from_zero(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_first_and_second_derivatives(name):
     tensors = inputs(5, 2, 3, 2)
-    with kernels.use(name):
+    with implementation(name):
         assert torch.autograd.gradcheck(run, tensors)
         assert torch.autograd.gradgradcheck(run, tensors)
 
@@ -127,7 +127,7 @@ def test_only_gradients_that_are_asked_for(name):
     for k in (0, 4, 5, 6):
         tensors = [t.detach() for t in inputs(6, 2, 3, 2)]
         tensors[k].requires_grad_()
-        with kernels.use(name):
+        with implementation(name):
             (ours,) = torch.autograd.grad(run(*tensors)[0].square().sum(), tensors[k])
         (theirs,) = torch.autograd.grad(plain(*tensors)[0].square().sum(), tensors[k])
         torch.testing.assert_close(ours, theirs)
@@ -136,7 +136,7 @@ def test_only_gradients_that_are_asked_for(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_operators_of_the_library(name):
     x, *vectors, weight, bias = inputs(6, 2, 3, 2)
-    with kernels.use(name):
+    with implementation(name):
         arguments = (x, *vectors, weight, bias, 1e-5, "silu", True)
         torch.library.opcheck(fused._norm_linear.overload, arguments)
         torch.library.opcheck(fused._norm_activation.overload, (x, *vectors, 1e-5, "silu"))
@@ -168,36 +168,40 @@ def test_same_bits_on_any_number_of_threads():
 
 @pytest.mark.skipif(not COMPILED, reason="no compiled kernels")
 @pytest.mark.parametrize("instructions", ["baseline", "avx2", "avx512"])
-def test_every_instruction_set(instructions):
-    from topodiff.kernels.cpu import limit_instruction_set
-
-    before = kernels.instruction_set()
-    try:
-        limit_instruction_set(instructions)
-        tensors = inputs(97, 2, 17, 33)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_instruction_set(instructions, shape):
+    tensors = inputs(*shape)
+    with implementation("cpu", instructions):
         ours = run(*tensors)
         found = torch.autograd.grad([t.sum() for t in ours], tensors)
-    finally:
-        limit_instruction_set(before)
     theirs = plain(*tensors)
     expected = torch.autograd.grad([t.sum() for t in theirs], tensors)
     assert_same([*ours, *found], [*theirs, *expected], 1e-10)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_no_rows_and_strided_rows(name):
+def test_strided_rows(name):
     _, *vectors, weight, bias = inputs(4, 2, 3, 5)
     wide = torch.randn(4, 12, dtype=torch.float64)
-    with kernels.use(name):
+    with implementation(name):
         y, _, _ = kernels.norm_linear(wide[:, ::2], weight, bias)
         torch.testing.assert_close(
             y, plain(wide[:, ::2], *vectors, weight, bias, "identity", False)[0]
         )
-        empty = torch.zeros(0, 6, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_rows_have_gradients_of_zero(name):
+    _, *vectors, weight, bias = inputs(4, 2, 3, 5)
+    empty = torch.zeros(0, 6, dtype=torch.float64, requires_grad=True)
+    with implementation(name):
         out, _, _ = kernels.norm_linear(empty, weight, bias, kernels.Norm(*vectors), "relu")
         assert out.shape == (0, 10)
-        out.sum().backward()
-        assert kernels.norm_activation(empty, kernels.Norm(*vectors), "relu").shape == (0, 6)
+        gradients = torch.autograd.grad(out.sum(), [empty, *vectors, weight, bias])
+        out = kernels.norm_activation(empty, kernels.Norm(*vectors), "relu")
+        assert out.shape == (0, 6)
+        gradients += torch.autograd.grad(out.sum(), [empty, *vectors])
+    assert all(bool((g == 0).all()) for g in gradients)
 
 
 def test_mistakes_are_reported():

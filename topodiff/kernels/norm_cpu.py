@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topodiff.kernels import cpu
 from topodiff.kernels.activations import ACTIVATIONS
-from topodiff.kernels.cpu import _cpu, _empty
+from topodiff.kernels.cpu import _cpu
 
 
 def _address(x: Tensor | None) -> int:
@@ -35,14 +36,14 @@ def norm_activation(
     eps: float, activation: str,
 ) -> Tensor:  # fmt: skip
     x, *norm = _contiguous(x, mean, var, gamma, beta)
-    y = _empty(x, *x.shape)
+    y = cpu._empty(x, *x.shape)
     _call(_cpu.norm_linear, x, tuple(norm), None, None, eps, activation, y, None, None)
     return y
 
 
 def _norm_gradients(x: Tensor, mean: Tensor | None) -> tuple[Tensor, ...]:
     """Room for the gradients of mean, var, gamma, beta."""
-    return tuple(_empty(x, 0 if mean is None else x.shape[1]) for _ in range(4))
+    return tuple(cpu._empty(x, 0 if mean is None else x.shape[1]) for _ in range(4))
 
 
 def norm_activation_backward(
@@ -50,7 +51,7 @@ def norm_activation_backward(
     beta: Tensor | None, eps: float, activation: str,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     grad, x, *norm = _contiguous(grad, x, mean, var, gamma, beta)
-    results = (_empty(x, *x.shape), *_norm_gradients(x, mean))
+    results = (cpu._empty(x, *x.shape), *_norm_gradients(x, mean))
     others = (None, None, grad, None, None, *results, None, None)
     _call(_cpu.norm_linear_backward, x, tuple(norm), None, None, eps, activation, *others)
     return results
@@ -62,8 +63,8 @@ def norm_linear(
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     x, weight, bias, *norm = _contiguous(x, weight, bias, mean, var, gamma, beta)
     columns = weight.shape[0] * weight.shape[1]
-    y = _empty(x, x.shape[0], columns)
-    y_mean, y_var = (_empty(x, columns if statistics else 0) for _ in range(2))
+    y = cpu._empty(x, x.shape[0], columns)
+    y_mean, y_var = (cpu._empty(x, columns if statistics else 0) for _ in range(2))
     _call(_cpu.norm_linear, x, tuple(norm), weight, bias, eps, activation, y, y_mean, y_var)
     return y, y_mean, y_var
 
@@ -75,10 +76,10 @@ def norm_linear_backward(
 ) -> tuple[Tensor, ...]:  # fmt: skip
     grad, grad_mean, grad_var, x, weight, y = _contiguous(grad, grad_mean, grad_var, x, weight, y)
     norm = _contiguous(mean, var, gamma, beta)
-    dx = _empty(x, *x.shape) if need_x else _empty(x, 0)
+    dx = cpu._empty(x, *x.shape) if need_x else cpu._empty(x, 0)
     dnorm = _norm_gradients(x, mean if need_x else None)
-    dweight = _empty(x, *weight.shape) if need_weight else _empty(x, 0)
-    dbias = _empty(x, grad.shape[1])
+    dweight = cpu._empty(x, *weight.shape) if need_weight else cpu._empty(x, 0)
+    dbias = cpu._empty(x, grad.shape[1])
     others = (y, y_mean, grad, grad_mean, grad_var, dx, *dnorm, dweight, dbias)
     _call(_cpu.norm_linear_backward, x, norm, weight, None, eps, activation, *others)
     return dx, *dnorm, dweight, dbias

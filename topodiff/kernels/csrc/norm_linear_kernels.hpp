@@ -111,7 +111,7 @@ void apply_backward(const InputNorm<T>& norm, int activation, const T* x, const 
 // Gradients of the vectors of the normalisation from the sums of all parts.
 template <class T>
 void norm_gradients(const NormLinearArgs& a, const InputNorm<T>& norm, const double* sums, i64 parts, i64 stride) {
-  if (!a.mean) return;
+  if (!a.dgamma) return;
   const i64 C = norm.channels;
   for (i64 c = 0; c < C; ++c) {
     double sum = 0, weighted = 0;
@@ -338,7 +338,7 @@ void norm_linear_backward(const NormLinearArgs& a) {
   });
   add_parts(dweight.p, parts, weights, weights, static_cast<T*>(a.dweight));
   add_parts(totals.p, parts, columns, out, static_cast<T*>(a.dbias));
-  if (a.dx) norm_gradients(a, norm, totals + out, parts, columns);
+  norm_gradients(a, norm, totals + out, parts, columns);
 }
 
 template <class T>
