@@ -85,17 +85,24 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    records = json.loads(arguments.results.read_text()) if arguments.results.exists() else []
-    done = {(r["dataset"], r["split"], r["seed"]) for r in records}
     for seed in range(arguments.seeds):
         for name in arguments.datasets:
             for split in arguments.splits or splits_of(name):
-                if (name, split, seed) in done or split not in splits_of(name):
+                if split not in splits_of(name) or (name, split, seed) in done(arguments.results):
                     continue
                 record = run(name, split, seed, CONFIG)
-                records.append(record)
-                write_json(arguments.results, records)
+                write_json(arguments.results, [*read(arguments.results), record])
                 print(name, split, seed, record["val"], record["test"], file=sys.stderr)
+
+
+def read(results: Path) -> list[dict[str, Any]]:
+    """The runs that are there (read anew each time: another process may write, too)."""
+    return json.loads(results.read_text()) if results.exists() else []
+
+
+def done(results: Path) -> set[tuple[str, str, int]]:
+    """Which runs are there."""
+    return {(r["dataset"], r["split"], r["seed"]) for r in read(results)}
 
 
 if __name__ == "__main__":
