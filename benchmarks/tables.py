@@ -27,7 +27,7 @@ LIFTINGS = {
     "cold": "topodiff, cold",
     "warm": "topodiff, from its cache",
     "python": "topodiff without the compiled reader",
-    "toponetx": "TopoNetX from parsed molecules, the same rings, and adjacency matrices",
+    "toponetx": "TopoNetX from parsed molecules, the same rings, with its matrices",
     "cycles": "networkx, chordless cycles of parsed molecules alone",
     "cold, 1 worker (wall)": "topodiff, cold, 1 worker process, wall clock",
     "cold, 2 workers (wall)": "topodiff, cold, 2 worker processes, wall clock",
