@@ -16,7 +16,7 @@ from topodiff.kernels.activations import ACTIVATIONS
 from topodiff.kernels.backend import Implementation, why_unavailable
 
 try:
-    from topodiff.kernels import _cpu
+    import topodiff.kernels._cpu as _cpu
 except ImportError as error:
     _cpu = None
     _why = f"the compiled module is missing ({error}): reinstall with a C++ compiler present"
