@@ -74,7 +74,9 @@ def molecules(records: list[dict[str, Any]]) -> str:
         f"Ensembles of {config['members']} CIN ({config['model']['hidden_channels']} wide, "
         f"{config['model']['num_layers']} layers) with RDKit's descriptors, epochs chosen on "
         "validation data; mean ± standard deviation (number of seeds). Random splits differ "
-        "between seeds. `python benchmarks/molecules.py`"
+        "between seeds. The configuration was chosen on validation errors of the given splits; "
+        "clipping normalised values in evaluation was added after outliers seen in two of their "
+        "test parts. `python benchmarks/molecules.py`"
     )
     return f"{markdown(header, rows)}\n\n{note}"
 
