@@ -17,6 +17,7 @@ from topodiff.kernels.segments import (
     segment_softmax,
     sort_by_key,
 )
+from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
@@ -28,6 +29,7 @@ __all__ = [
     "Norm",
     "active",
     "available",
+    "block_matmul",
     "coface_message",
     "gather_reduce",
     "incidence_matmul",
@@ -37,6 +39,8 @@ __all__ = [
     "scatter_reduce",
     "segment_reduce",
     "segment_softmax",
+    "sheaf_matmul",
+    "small_matmul",
     "sort_by_key",
     "use",
     "why_unavailable",

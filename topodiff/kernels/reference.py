@@ -209,5 +209,7 @@ _OPERATIONS = (
 
 
 def load() -> Implementation:
-    operations = (*_OPERATIONS, *norm_reference.OPERATIONS)
+    from topodiff.kernels import sheaf_reference
+
+    operations = (*_OPERATIONS, *norm_reference.OPERATIONS, *sheaf_reference.OPERATIONS)
     return Implementation("reference", {f.__name__: f for f in operations})
