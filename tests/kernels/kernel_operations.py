@@ -29,6 +29,7 @@ def _incidence(c: Case, x: Tensor, sign: Tensor | None, transpose: bool) -> Tens
 
 
 OPERATIONS: dict[str, Operation] = {
+    "gather": Operation(lambda c, x: kernels.gather(x, c.index), ("faces",)),
     "segment_softmax": Operation(lambda c, x: kernels.segment_softmax(x, c.ptr), ("entries",)),
     "boundary": Operation(lambda c, x, w: _incidence(c, x, w, False), ("cells", "weight")),
     "coboundary": Operation(lambda c, x, w: _incidence(c, x, w, True), ("faces", "weight")),

@@ -12,6 +12,7 @@ from topodiff.kernels.cpu import instruction_set
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
 from topodiff.kernels.norm import Norm, norm_activation, norm_linear
 from topodiff.kernels.segments import (
+    gather,
     scatter_reduce,
     segment_reduce,
     segment_softmax,
@@ -31,6 +32,7 @@ __all__ = [
     "available",
     "block_matmul",
     "coface_message",
+    "gather",
     "gather_reduce",
     "incidence_matmul",
     "instruction_set",

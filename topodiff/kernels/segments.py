@@ -75,6 +75,24 @@ def scatter_reduce(x: Tensor, index: Tensor, num_segments: int, reduce: str = "s
     return operations.scatter_extreme(x, index, num_segments, reduce == "max")[0]
 
 
+def gather(x: Tensor, index: Tensor) -> Tensor:
+    """``out[e] = x[index[e]]``, the transpose of a scatter sum, which is its gradient.
+
+    Args:
+        x: ``(rows, *channels)``.
+        index: ``(nnz,)``, values in ``0..rows - 1``.
+
+    Returns:
+        ``(nnz, *channels)``.
+
+    Raises:
+        TypeError, ValueError: wrong dtypes, shapes or an index out of range.
+    """
+    checks.check_values("x", x)
+    checks.check_index("index", index)
+    return operations.scatter_expand(x, index, False)
+
+
 def sort_by_key(key: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
     """Stable counting sort.
 
