@@ -16,7 +16,10 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import Incidence
+from topodiff.operators.base import LinearOperator
+from topodiff.operators.coboundary import Coboundary, Domain, Gram
 from topodiff.operators.roots import inverse_sqrt
+from topodiff.sheaves import CellularSheaf
 from topodiff.sheaves.maps import Maps
 
 Blocks = tuple[Tensor, Tensor]
@@ -61,6 +64,44 @@ def sheaf_blocks(
     if weights is not None:
         factor = factor * _column(weights, factor)
     return diagonal * scale.square(), _between(maps, incidence, number, factor)
+
+
+class VertexGram(Gram):
+    """``delta_0^T W delta_0``, applied by its blocks.
+
+    They are kept as long as no gradient to maps or weights is recorded; otherwise each product puts
+    them together anew, so that it can be differentiated on its own.
+    """
+
+    def __init__(self, domain: Domain, weight: Tensor | None, dtype: torch.dtype | None) -> None:
+        super().__init__(Coboundary(domain, 0), weight, False, dtype)
+        self.maps = domain.restriction_maps(1) if isinstance(domain, CellularSheaf) else None
+        self._kept: tuple[tuple, Blocks] | None = None
+
+    def _apply(self, x: Tensor) -> Tensor:
+        i = self.coboundary.incidence
+        state = x if x.dim() == 3 else x.unsqueeze(1)
+        diagonal, blocks = self._assemble(x)
+        out = kernels.block_matmul(state, diagonal, blocks, i.face, i.face_ptr, i.by_face)
+        return out.reshape(x.shape)
+
+    def _absolute(self) -> LinearOperator:
+        return Gram(self.coboundary._absolute(), self.weight, False, self.dtype)
+
+    def _assemble(self, x: Tensor) -> Blocks:
+        numbers = [t for t in (self.maps, self.weight) if t is not None]
+        recorded = torch.is_grad_enabled() and any(t.requires_grad for t in numbers)
+        state = (x.dtype, *[None if t.is_inference() else t._version for t in numbers])
+        if self._kept is not None and self._kept[0] == state and not recorded:
+            return self._kept[1]
+        weight = None if self.weight is None else self.weight.to(x.dtype)
+        blocks = sheaf_blocks(
+            self.maps, self.coboundary.incidence, like=x, weights=weight,
+            orthogonal=self.coboundary.orthogonal,
+        )  # fmt: skip
+        if not recorded:
+            self._kept = state, blocks
+        return blocks
 
 
 def _ends(of_incidences: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.operators.algebra import BlockDiagonal, Congruence, Product
 from topodiff.operators.base import LinearOperator
+from topodiff.operators.blocks import VertexGram
 from topodiff.operators.coboundary import Coboundary, Domain, Gram, complex_of
 from topodiff.operators.roots import inverse_sqrt
 from topodiff.sheaves import CellularSheaf
@@ -57,6 +58,8 @@ class Laplacian(LinearOperator):
         self.complex, self.rank = complex, rank
         below, own, above = (weights.get(rank + k) for k in (-1, 0, 1))
         up: LinearOperator = Gram(Coboundary(domain, rank), above, False, dtype)
+        if rank == 0 < complex.rank:
+            up = VertexGram(domain, above, dtype)
         below = None if below is None else 1 / below
         down: LinearOperator = Gram(Coboundary(domain, rank - 1), below, True, dtype)
         if own is not None:
