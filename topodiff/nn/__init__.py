@@ -1,20 +1,32 @@
-"""Layers and models on cell complexes: ``model(K) -> (num_complexes, out_channels)``."""
+"""Layers and models on cell complexes: ``model(K) -> (num_complexes, out_channels)``, and models of
+vertices: ``model(K) -> (n_0, out_channels)``."""
 
 from topodiff.nn.activation import NormActivation
 from topodiff.nn.cin import CIN, CINLayer
 from topodiff.nn.embedding import CategoricalEmbedding, CellEmbedding
 from topodiff.nn.fingerprint import CircularFingerprint, FingerprintMLP
+from topodiff.nn.gat import GAT, GATLayer
+from topodiff.nn.gcn import GCN, GCNLayer
+from topodiff.nn.gcnii import GCNII, GCNIILayer
 from topodiff.nn.gin import GIN, GINE, GINLayer
+from topodiff.nn.h2gcn import H2GCN
 from topodiff.nn.linear import MLP, LinearNorm
 from topodiff.nn.model import CochainModel
+from topodiff.nn.node_mlp import NodeMLP
 from topodiff.nn.oriented import OrientedSIN, OrientedSINLayer
 from topodiff.nn.readout import Readout
+from topodiff.nn.sage import GraphSAGE, SAGELayer
+from topodiff.nn.sheaf import NeuralSheafDiffusion, SheafDiffusionLayer, SheafLearner
 from topodiff.nn.sin import SIN
 
 __all__ = [
     "CIN",
+    "GAT",
+    "GCN",
+    "GCNII",
     "GIN",
     "GINE",
+    "H2GCN",
     "MLP",
     "SIN",
     "CINLayer",
@@ -23,10 +35,19 @@ __all__ = [
     "CircularFingerprint",
     "CochainModel",
     "FingerprintMLP",
+    "GATLayer",
+    "GCNIILayer",
+    "GCNLayer",
     "GINLayer",
+    "GraphSAGE",
     "LinearNorm",
+    "NeuralSheafDiffusion",
+    "NodeMLP",
     "NormActivation",
     "OrientedSIN",
     "OrientedSINLayer",
     "Readout",
+    "SAGELayer",
+    "SheafDiffusionLayer",
+    "SheafLearner",
 ]

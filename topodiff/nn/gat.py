@@ -1,0 +1,115 @@
+"""Graph attention networks (Velickovic et al., ICLR 2018)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from topodiff import kernels
+from topodiff.complexes import CellComplex
+from topodiff.nn.neighbors import Rows, adjacency_with_loops, keep
+from topodiff.nn.vertex_model import VertexModel, check_arguments
+
+
+class GATLayer(nn.Module):
+    """``x_i' = sum over j of alpha_ij W x_j + b``, j the neighbours of i and i itself, with
+
+        ``alpha_ij = softmax over j of LeakyReLU(a^T W x_i + c^T W x_j)``, slope 0.2
+
+    for every head (eq. 1 to 5). The results of the heads stand side by side, or with ``average``
+    their mean is taken.
+
+    Args:
+        in_channels: width of x.
+        out_channels: width of x'; of all heads together unless ``average``.
+        heads: number of heads.
+        dropout: of the attention.
+        average: whether heads are averaged.
+    """
+
+    slope = 0.2
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        heads: int = 1,
+        dropout: float = 0.0,
+        average: bool = False,
+    ) -> None:
+        super().__init__()
+        check_arguments(dropout, heads=heads)
+        if not average and out_channels % heads:
+            raise ValueError(f"{heads} heads side by side cannot make {out_channels} channels")
+        width = out_channels if average else out_channels // heads
+        self.heads, self.dropout, self.average = heads, dropout, average
+        self.weight = nn.Parameter(torch.empty(in_channels, heads * width))
+        self.own = nn.Parameter(torch.empty(heads, width))
+        self.others = nn.Parameter(torch.empty(heads, width))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """W, a and c as Glorot and Bengio (2010), b = 0."""
+        for matrix in (self.weight, self.own, self.others):
+            nn.init.xavier_uniform_(matrix)
+        nn.init.zeros_(self.bias)
+
+    def forward(self, K: CellComplex, x: Tensor) -> Tensor:
+        """(n_0, in_channels) -> (n_0, out_channels)."""
+        rows = adjacency_with_loops(K)
+        h = (x @ self.weight).unflatten(1, (self.heads, -1))
+        alpha = F.dropout(self.attention(K, rows, h), self.dropout, self.training)
+        heads = [
+            kernels.gather_reduce(h[:, k], rows.index, rows.ptr, alpha[:, k].contiguous())
+            for k in range(self.heads)
+        ]
+        x = torch.stack(heads, 1)
+        return (x.mean(1) if self.average else x.flatten(1)) + self.bias
+
+    def attention(self, K: CellComplex, rows: Rows, h: Tensor) -> Tensor:
+        """(nnz, heads) weights of the entries of ``rows``, from (n_0, heads, width)."""
+        row = keep(K, "row of entries with loops", lambda: rows.row)
+        own, others = (h * self.own).sum(2), (h * self.others).sum(2)
+        scores = own.index_select(0, row) + others.index_select(0, rows.index)
+        return kernels.segment_softmax(F.leaky_relu(scores, self.slope), rows.ptr)
+
+    def extra_repr(self) -> str:
+        width = self.own.shape[1]
+        return f"{self.weight.shape[0]}, {width}, heads={self.heads}, average={self.average}"
+
+
+class GAT(VertexModel):
+    """:class:`GATLayer` with elu between them; arguments as for :class:`VertexModel`.
+
+    Args:
+        hidden_channels: width of all heads together.
+        heads: number of heads; those of the last layer are averaged.
+        attention_dropout: of the attention.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+        heads: int = 8,
+        attention_dropout: float = 0.0,
+    ) -> None:
+        options: dict[str, Any] = {"heads": heads, "dropout": attention_dropout}
+        super().__init__(
+            partial(GATLayer, **options),
+            in_channels,
+            hidden_channels,
+            out_channels,
+            num_layers,
+            dropout,
+            "elu",
+            partial(GATLayer, **options, average=True),
+        )

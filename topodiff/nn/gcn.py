@@ -1,0 +1,56 @@
+"""Graph convolutional networks (Kipf and Welling, ICLR 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.nn.neighbors import normalized_adjacency
+from topodiff.nn.vertex_model import VertexModel
+
+
+class GCNLayer(nn.Module):
+    """``X' = A' X W + b`` with ``A' = D^{-1/2} (A + I) D^{-1/2}``, D the degrees of A + I (eq. 2).
+
+    Args:
+        in_channels, out_channels: widths.
+        bias: whether there is b.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(in_channels, out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """W as Glorot and Bengio (2010), b = 0."""
+        nn.init.xavier_uniform_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, K: CellComplex, x: Tensor) -> Tensor:
+        """(n_0, in_channels) -> (n_0, out_channels)."""
+        rows = normalized_adjacency(K, x.dtype)
+        # neighbours are gathered where the rows are narrower
+        narrows = self.weight.shape[1] <= self.weight.shape[0]
+        x = rows @ (x @ self.weight) if narrows else (rows @ x) @ self.weight
+        return x if self.bias is None else x + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}, bias={self.bias is not None}"
+
+
+class GCN(VertexModel):
+    """:class:`GCNLayer` with relu between them; arguments as for :class:`VertexModel`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(GCNLayer, in_channels, hidden_channels, out_channels, num_layers, dropout)

@@ -1,0 +1,85 @@
+"""H2GCN (Zhu et al., Beyond Homophily in Graph Neural Networks, NeurIPS 2020)."""
+
+from __future__ import annotations
+
+import scipy.sparse as sp
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.nn.neighbors import Rows, adjacency, keep, normalized, normalized_adjacency
+from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_arguments, vertex_features
+
+
+class H2GCN(nn.Module):
+    """``r_0 = relu(W_e x)``, ``r_k = [A_1 r_{k-1}; A_2 r_{k-1}]``, ``out = W_c dropout([r_0; ...;
+    r_K])``, with A_1 the adjacency matrix, A_2 that of vertices at distance two, both as
+    ``D^{-1/2} A D^{-1/2}`` without loops (section 3.1 and appendix).
+
+    r_k is ``2^k hidden_channels`` wide. A_2 has as many entries as there are pairs at distance two.
+
+    Args:
+        in_channels, hidden_channels, out_channels: widths of x, r_0 and the result.
+        num_layers: K, the number of rounds.
+        dropout: before W_c.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        check_arguments(
+            dropout,
+            in_channels=in_channels,
+            hidden_channels=hidden_channels,
+            out_channels=out_channels,
+            num_layers=num_layers,
+        )
+        self.num_layers, self.dropout = num_layers, dropout
+        self.embed = nn.Linear(in_channels, hidden_channels, bias=False)
+        width = hidden_channels * (2 ** (num_layers + 1) - 1)
+        self.classify = nn.Linear(width, out_channels, bias=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        reset_children(self)
+
+    def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
+        """Complexes and features (n_0, in_channels), by default ``complex.x[0]`` ->
+        (n_0, out_channels)."""
+        x = vertex_features(complex, x, self.embed.in_features)
+        matrices = normalized_adjacency(complex, x.dtype, loops=False), two_hop(complex, x.dtype)
+        rounds = [self.embed(x).relu()]
+        for _ in range(self.num_layers):
+            rounds.append(torch.cat([rows @ rounds[-1] for rows in matrices], 1))
+        return self.classify(F.dropout(torch.cat(rounds, 1), self.dropout, self.training))
+
+    def extra_repr(self) -> str:
+        return f"num_layers={self.num_layers}, dropout={self.dropout}"
+
+
+def two_hop(K: CellComplex, dtype: torch.dtype) -> Rows:
+    """Normalised adjacency matrix of vertices at distance exactly two."""
+    return keep(K, ("two hops", dtype), lambda: normalized(_two_hop(K), dtype))
+
+
+def _two_hop(K: CellComplex) -> Rows:
+    rows, n = adjacency(K), K.num_cells(0)
+    ones = torch.ones(rows.index.numel(), dtype=torch.int32)
+    A = sp.csr_matrix((ones.numpy(), rows.index.cpu().numpy(), rows.ptr.cpu().numpy()), (n, n))
+    near = A + sp.identity(n, dtype=A.dtype, format="csr")
+    # pairs joined by a path of two edges, less those that are near: A^2 > 0 and A + I = 0
+    reached = (A @ A).astype(bool).astype(A.dtype)
+    far = reached - reached.multiply(near)
+    far.eliminate_zeros()
+    far.sort_indices()
+    index, ptr = (torch.from_numpy(t).long().to(K.device) for t in (far.indices, far.indptr))
+    return Rows(index, ptr)

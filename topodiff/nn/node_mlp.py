@@ -1,0 +1,31 @@
+"""The perceptron on each vertex alone: the baseline that does not see the graph."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.nn.vertex_model import VertexModel
+
+
+class VertexLinear(nn.Linear):
+    """``x_i' = W x_i + b``, for any graph."""
+
+    def forward(self, K: CellComplex, x: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x)
+
+
+class NodeMLP(VertexModel):
+    """Linear maps with relu between them; arguments as for :class:`VertexModel`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(
+            VertexLinear, in_channels, hidden_channels, out_channels, num_layers, dropout
+        )

@@ -1,0 +1,46 @@
+"""GraphSAGE with the mean of all neighbours (Hamilton et al., NeurIPS 2017)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.nn.neighbors import adjacency
+from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import VertexModel
+
+
+class SAGELayer(nn.Module):
+    """``x_i' = W_1 x_i + W_2 mean over neighbours j of x_j + b`` (algorithm 1 with the mean
+    aggregator); the mean over no neighbours is 0."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.own = nn.Linear(in_channels, out_channels)
+        self.others = nn.Linear(in_channels, out_channels, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        reset_children(self)
+
+    def forward(self, K: CellComplex, x: Tensor) -> Tensor:
+        """(n_0, in_channels) -> (n_0, out_channels)."""
+        rows = adjacency(K)
+        # neighbours are gathered where the rows are narrower
+        if self.others.out_features <= self.others.in_features:
+            return self.own(x) + rows.mean(self.others(x))
+        return self.own(x) + self.others(rows.mean(x))
+
+
+class GraphSAGE(VertexModel):
+    """:class:`SAGELayer` with relu between them; arguments as for :class:`VertexModel`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 2,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(SAGELayer, in_channels, hidden_channels, out_channels, num_layers, dropout)
