@@ -156,7 +156,7 @@ def test_layers_equal_those_of_pytorch_geometric():
 def test_vertices_at_distance_two(n, edges, seed):
     g = nx.gnm_random_graph(n, edges, seed=seed)
     rows = two_hop(td.from_networkx(g), torch.float64)
-    found = set(zip(rows.row.tolist(), rows.index.tolist(), strict=True))
+    found = set(zip(rows.row.tolist(), rows.column.tolist(), strict=True))
     lengths = dict(nx.all_pairs_shortest_path_length(g))
     assert found == {(u, v) for u in g for v, length in lengths[u].items() if length == 2}
 

@@ -65,7 +65,7 @@ class GATLayer(nn.Module):
         h = (x @ self.weight).unflatten(1, (self.heads, -1))
         alpha = F.dropout(self.attention(K, rows, h), self.dropout, self.training)
         heads = [
-            kernels.gather_reduce(h[:, k], rows.index, rows.ptr, alpha[:, k].contiguous())
+            kernels.gather_reduce(h[:, k], rows.column, rows.ptr, alpha[:, k].contiguous())
             for k in range(self.heads)
         ]
         x = torch.stack(heads, 1)
@@ -75,7 +75,7 @@ class GATLayer(nn.Module):
         """(nnz, heads) weights of the entries of ``rows``, from (n_0, heads, width)."""
         row = keep(K, "row of entries with loops", lambda: rows.row)
         own, others = (h * self.own).sum(2), (h * self.others).sum(2)
-        scores = own.index_select(0, row) + others.index_select(0, rows.index)
+        scores = own.index_select(0, row) + others.index_select(0, rows.column)
         return kernels.segment_softmax(F.leaky_relu(scores, self.slope), rows.ptr)
 
     def extra_repr(self) -> str:

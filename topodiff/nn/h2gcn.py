@@ -73,8 +73,8 @@ def two_hop(K: CellComplex, dtype: torch.dtype) -> Rows:
 
 def _two_hop(K: CellComplex) -> Rows:
     rows, n = adjacency(K), K.num_cells(0)
-    ones = torch.ones(rows.index.numel(), dtype=torch.int32)
-    A = sp.csr_matrix((ones.numpy(), rows.index.cpu().numpy(), rows.ptr.cpu().numpy()), (n, n))
+    ones = torch.ones(rows.column.numel(), dtype=torch.int32)
+    A = sp.csr_matrix((ones.numpy(), rows.column.cpu().numpy(), rows.ptr.cpu().numpy()), (n, n))
     near = A + sp.identity(n, dtype=A.dtype, format="csr")
     # pairs joined by a path of two edges, less those that are near: A^2 > 0 and A + I = 0
     reached = (A @ A).astype(bool).astype(A.dtype)

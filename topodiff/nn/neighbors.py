@@ -23,19 +23,19 @@ _KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary(
 
 class Rows(NamedTuple):
     """A sparse matrix (n_0 x n_0) by rows: entries ``ptr[i]:ptr[i + 1]`` of row i stand in columns
-    ``index`` (nnz,) with values ``weight`` (nnz,), ones if None."""
+    ``column`` (nnz,) with values ``weight`` (nnz,), ones if None."""
 
-    index: Tensor
+    column: Tensor
     ptr: Tensor
     weight: Tensor | None = None
 
     def __matmul__(self, x: Tensor) -> Tensor:
         """``out_i = sum over j of weight_ij x_j``; x (n_0, *channels)."""
-        return kernels.gather_reduce(x, self.index, self.ptr, self.weight)
+        return kernels.gather_reduce(x, self.column, self.ptr, self.weight)
 
     def mean(self, x: Tensor) -> Tensor:
         """``out_i = mean over entries j of row i of weight_ij x_j``, 0 for an empty row."""
-        return kernels.gather_reduce(x, self.index, self.ptr, self.weight, "mean")
+        return kernels.gather_reduce(x, self.column, self.ptr, self.weight, "mean")
 
     @property
     def row(self) -> Tensor:
@@ -69,7 +69,7 @@ def adjacency_with_loops(K: CellComplex) -> Rows:
         rows = adjacency(K)
         own = torch.arange(K.num_cells(0), device=rows.ptr.device)
         ptr, order = kernels.sort_by_key(torch.cat([own, rows.row]), own.numel())
-        return Rows(torch.cat([own, rows.index])[order], ptr)
+        return Rows(torch.cat([own, rows.column])[order], ptr)
 
     return keep(K, "loops", make)
 
@@ -86,5 +86,5 @@ def normalized_adjacency(K: CellComplex, dtype: torch.dtype, loops: bool = True)
 def normalized(rows: Rows, dtype: torch.dtype) -> Rows:
     """``D^{-1/2} A D^{-1/2}`` of a symmetric A of ones; rows without entries stay empty."""
     scale = rows.ptr.diff().to(torch.float64).clamp(min=1).rsqrt()
-    weight = scale.repeat_interleave(rows.ptr.diff()) * scale[rows.index]
+    weight = scale.repeat_interleave(rows.ptr.diff()) * scale[rows.column]
     return rows._replace(weight=weight.to(dtype))
