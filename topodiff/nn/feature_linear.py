@@ -1,0 +1,118 @@
+"""The first linear map of a model on features that are mostly zeros, such as bags of words."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from topodiff import kernels
+from topodiff.complexes.incidence import count_to_ptr
+from topodiff.nn.dropout import check_probability, keep_mask
+
+_DENSEST = 0.2
+
+
+class _Rows(NamedTuple):
+    """The entries that are not zero, row by row."""
+
+    column: Tensor
+    ptr: Tensor
+    value: Tensor
+
+
+# what was found out about the features of a graph, which are the same tensor at every step
+_seen: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+class FeatureLinear(nn.Module):
+    """``y = dropout(x) W + b``, at the cost of the entries of x that are not zero.
+
+    Dropout leaves zeros as they are, so drawing for the other entries alone has the same law. Where
+    less than a fifth of the entries is not zero (and x is on the CPU and needs no gradient) they
+    are put together once for each tensor.
+
+    Args:
+        in_channels, out_channels: widths.
+        dropout: probability.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        check_probability("dropout", dropout)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.dropout = dropout
+        self.weight = nn.Parameter(torch.empty(in_channels, out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As ``torch.nn.Linear``."""
+        bound = 1 / math.sqrt(max(self.in_channels, 1))
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels) -> (n, out_channels).
+
+        Raises:
+            TypeError, ValueError: for features of another width, dtype or device, and for features
+                that are not finite.
+        """
+        self._check(x)
+        rows = _rows(x)
+        drop = self.dropout if self.training else 0.0
+        if rows is None:
+            return torch.addmm(self.bias, nn.functional.dropout(x, drop), self.weight)
+        value = rows.value * keep_mask(rows.value, drop) if drop else rows.value
+        return kernels.gather_reduce(self.weight, rows.column, rows.ptr, value) + self.bias
+
+    def _check(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            given = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f"features must be a floating-point tensor, got {given}")
+        if x.dim() != 2 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"features must have shape (n, {self.in_channels}), got {tuple(x.shape)}"
+            )
+        if x.dtype != self.weight.dtype or x.device != self.weight.device:
+            raise TypeError(
+                f"features are {x.dtype} on {x.device}, the model is {self.weight.dtype} on "
+                f"{self.weight.device}: move one of them with .to()"
+            )
+
+    def extra_repr(self) -> str:
+        return f"{self.in_channels}, {self.out_channels}, dropout={self.dropout}"
+
+
+def _rows(x: Tensor) -> _Rows | None:
+    """The sparse rows of x where they pay, checked and found once for each tensor."""
+    if x.requires_grad or x.is_inference():
+        check_finite(x)
+        return None
+    known = _seen.get(x)
+    if known is None or known[0] != x._version:
+        check_finite(x)
+        known = _seen[x] = (x._version, _compress(x))
+    return known[1]
+
+
+def check_finite(x: Tensor) -> None:
+    """ValueError that names the first row with NaN or infinity."""
+    if x.numel() and not bool(x.detach().sum().isfinite()):
+        bad = ~x.detach().isfinite().flatten(1).all(1)
+        if bool(bad.any()):
+            row = int(bad.nonzero()[0, 0])
+            raise ValueError(
+                f"features of cell {row} are not finite (NaN or infinity): clean or impute them"
+            )
+
+
+def _compress(x: Tensor) -> _Rows | None:
+    if x.device.type != "cpu" or int(x.count_nonzero()) > _DENSEST * x.numel():
+        return None
+    row, column = x.nonzero().unbind(1)
+    return _Rows(column.contiguous(), count_to_ptr(row, len(x)), x[row, column])

@@ -1,0 +1,8 @@
+"""Neural sheaf diffusion: restriction maps learnt from features, and diffusion along them."""
+
+from topodiff.nn.sheaf.families import MAP_FAMILIES
+from topodiff.nn.sheaf.layer import SheafDiffusionLayer
+from topodiff.nn.sheaf.learner import SheafLearner
+from topodiff.nn.sheaf.model import NeuralSheafDiffusion
+
+__all__ = ["MAP_FAMILIES", "NeuralSheafDiffusion", "SheafDiffusionLayer", "SheafLearner"]

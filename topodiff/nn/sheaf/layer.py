@@ -1,0 +1,95 @@
+"""One step of sheaf diffusion."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.nn.activation import check_choice
+from topodiff.nn.reset import reset_children
+from topodiff.nn.sheaf.graph import SheafGraph
+from topodiff.nn.sheaf.laplacian import SheafOperator, learnt_blocks
+from topodiff.nn.sheaf.learner import SheafLearner
+
+NORMALIZATIONS = (False, True, "augmented")
+
+
+class SheafDiffusionLayer(nn.Module):
+    """``act(Delta_F (I (x) W_1) x W_2)`` for states x (n, d', channels): W_1 mixes the coordinates
+    of a stalk, W_2 the channels (Bodnar et al., Neural Sheaf Diffusion, 2022, eq. 4).
+
+    Args:
+        learner: of the sheaf, or None for a layer that is always given one.
+        stalk_dim, channels: d' and the width; d' may exceed the stalks of the learner by one for
+            each fixed filter.
+        low_pass, high_pass: whether the last coordinates carry the fixed operators ``D + A`` (which
+            averages over neighbours) and ``D - A`` (which takes differences), normalised alike.
+        left_weights, right_weights: whether W_1 and W_2 are learnt.
+        activation: one of ``kernels.ACTIVATIONS``.
+        normalized: as for :class:`topodiff.operators.SheafLaplacian`.
+    """
+
+    def __init__(
+        self,
+        learner: SheafLearner | None,
+        stalk_dim: int,
+        channels: int,
+        *,
+        low_pass: bool = False,
+        high_pass: bool = False,
+        left_weights: bool = True,
+        right_weights: bool = True,
+        activation: str = "elu",
+        normalized: bool | str = "augmented",
+    ) -> None:
+        super().__init__()
+        check_choice("activation", activation, ACTIVATIONS)
+        if normalized not in NORMALIZATIONS:
+            raise ValueError(f"normalized must be one of {NORMALIZATIONS}, got {normalized!r}")
+        self.learner = learner
+        self.stalk_dim, self.channels = stalk_dim, channels
+        self.low_pass, self.high_pass = low_pass, high_pass
+        self.activation, self.normalized = activation, normalized
+        self.left = nn.Parameter(torch.empty(stalk_dim, stalk_dim)) if left_weights else None
+        self.right = nn.Parameter(torch.empty(channels, channels)) if right_weights else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """W_1 the identity, W_2 orthogonal at random, as published."""
+        if self.left is not None:
+            nn.init.eye_(self.left)
+        if self.right is not None:
+            nn.init.orthogonal_(self.right)
+        reset_children(self)
+
+    def operator(self, x: Tensor, graph: SheafGraph) -> SheafOperator:
+        """The Laplacian of the sheaf that is learnt from x (n, d', channels)."""
+        assert self.learner is not None, "this layer has no learner of its own"
+        family = self.learner.family
+        maps, weights = self.learner(x, graph)
+        learnt = learnt_blocks(maps, graph, weights, self.normalized, family.orthogonal, x)
+        fixed = None
+        if self.low_pass or self.high_pass:
+            fixed = graph.filter_blocks(self.low_pass, self.high_pass, self.normalized, x)
+        return SheafOperator(graph.incidence, learnt, fixed, family.stalk_dim)
+
+    def forward(self, x: Tensor, operator: SheafOperator) -> Tensor:
+        """(n, d', channels) -> the same."""
+        return activate(operator(self.mix(x)), self.activation)
+
+    def mix(self, x: Tensor) -> Tensor:
+        """``(I (x) W_1) x W_2``."""
+        if self.right is not None:
+            x = nn.functional.linear(x, self.right)
+        if self.left is not None:
+            x = torch.einsum("ab,nbc->nac", self.left, x)
+        return x
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.stalk_dim}, {self.channels}, low_pass={self.low_pass}, "
+            f"high_pass={self.high_pass}, left_weights={self.left is not None}, "
+            f"right_weights={self.right is not None}, activation={self.activation!r}, "
+            f"normalized={self.normalized!r}"
+        )

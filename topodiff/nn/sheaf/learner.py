@@ -1,0 +1,107 @@
+"""Restriction maps and edge weights from the features at both ends of an edge."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from topodiff import kernels
+from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.nn.activation import check_choice
+from topodiff.nn.sheaf.families import MapFamily
+from topodiff.nn.sheaf.graph import SheafGraph
+from topodiff.sheaves.maps import Maps
+
+LEARNERS = ("concat", "sum", "attention")
+
+
+class SheafLearner(nn.Module):
+    """The map of vertex v on the edge {v, u}, ``F_{v<e} = family(act(W [x_v || x_u]))``, and the
+    edge weight ``w_e = s(a [x_v || x_u]) s(a [x_u || x_v])`` with the sigmoid s.
+
+    The map of u has the ends change places, so nothing depends on how edges are oriented or
+    numbered. The linear map of a concatenation is a sum, ``W [x_v || x_u] = W_1 x_v + W_2 x_u``:
+    one product per vertex, and one addition of short rows per incidence.
+
+    Kinds: ``"concat"`` is that of the published models (Bodnar et al., Neural Sheaf Diffusion,
+    2022). ``"sum"`` adds the coordinates of a stalk first, so that W has stalk_dim times fewer
+    columns. ``"attention"`` (general maps only) is ``F = I - softmax(W [x_v || x_u])``, by rows.
+
+    Args:
+        stalk_dim, channels: of the state (n, stalk_dim, channels).
+        family: of the maps.
+        kind: see above.
+        activation: of the parameters, one of ``kernels.ACTIVATIONS``.
+        edge_weights: whether to learn weights.
+    """
+
+    def __init__(
+        self,
+        stalk_dim: int,
+        channels: int,
+        family: MapFamily,
+        *,
+        kind: str = "concat",
+        activation: str = "tanh",
+        edge_weights: bool = False,
+    ) -> None:
+        super().__init__()
+        check_choice("learner", kind, LEARNERS)
+        check_choice("sheaf_activation", activation, ACTIVATIONS)
+        if kind == "attention" and family.name != "general":
+            raise ValueError(f"the attention learner gives general maps, not {family.name!r}")
+        self.stalk_dim, self.channels = stalk_dim, channels
+        self.family, self.kind, self.activation = family, kind, activation
+        self.weight, self.edge_weight = None, None
+        if family.num_params:
+            width = channels if kind == "sum" else stalk_dim * channels
+            self.weight = nn.Parameter(torch.empty(2, family.num_params, width))
+        if edge_weights:
+            self.edge_weight = nn.Parameter(torch.empty(2, 1, stalk_dim * channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As ``torch.nn.Linear`` on the concatenation."""
+        for weight in self.parameters():
+            bound = 1 / math.sqrt(2 * weight.shape[-1])
+            nn.init.uniform_(weight, -bound, bound)
+
+    def forward(self, x: Tensor, graph: SheafGraph) -> tuple[Maps, Tensor | None]:
+        """State (n, stalk_dim, channels) -> maps of the incidences of vertices and edges, and
+        *squared* edge weights (n_1,), or none."""
+        projection = self._projection()
+        if projection is None:
+            return None, None
+        of_vertices = nn.functional.linear(x.flatten(1), projection)
+        rows = of_vertices.view(2 * len(x), -1)
+        params = kernels.gather_reduce(rows, *graph.both_ends())
+        weights = None
+        if self.edge_weight is not None:
+            one, other = params[:, -1].sigmoid().view(-1, 2).unbind(1)
+            weights = (one * other).square()
+            params = params[:, :-1]
+        return self._maps(params), weights
+
+    def _projection(self) -> Tensor | None:
+        """(2 outputs, stalk_dim * channels): what goes to the vertex itself, and to the other."""
+        weight = self.weight
+        if weight is not None and self.kind == "sum":
+            weight = weight.repeat(1, 1, self.stalk_dim)
+        parts = [w for w in (weight, self.edge_weight) if w is not None]
+        if not parts:
+            return None
+        return (torch.cat(parts, 1) if len(parts) > 1 else parts[0]).flatten(0, 1)
+
+    def _maps(self, params: Tensor) -> Maps:
+        if self.kind == "attention":
+            weights = self.family(params).softmax(-1)  # type: ignore[union-attr]
+            return torch.eye(weights.shape[-1]).to(weights) - weights
+        return self.family(activate(params, self.activation))
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.stalk_dim}, {self.channels}, {self.family}, kind={self.kind!r}, "
+            f"activation={self.activation!r}, edge_weights={self.edge_weight is not None}"
+        )
