@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from topodiff.sheaves import Orthogonal, SpecialOrthogonal
-from topodiff.sheaves.skew import skew
+from topodiff.kernels.skew import skew
 
 ANY = ("cayley", "exp", "householder", "givens")
 METHODS = [(m, d) for m in ANY for d in range(1, 9)] + [

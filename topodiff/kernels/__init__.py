@@ -11,6 +11,7 @@ from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
 from topodiff.kernels.norm import Norm, norm_activation, norm_linear
+from topodiff.kernels.rotations import cayley, reflections, rotation
 from topodiff.kernels.segments import (
     gather,
     scatter_reduce,
@@ -31,6 +32,7 @@ __all__ = [
     "active",
     "available",
     "block_matmul",
+    "cayley",
     "coface_message",
     "gather",
     "gather_reduce",
@@ -38,6 +40,8 @@ __all__ = [
     "instruction_set",
     "norm_activation",
     "norm_linear",
+    "reflections",
+    "rotation",
     "scatter_reduce",
     "segment_reduce",
     "segment_softmax",

@@ -209,7 +209,8 @@ _OPERATIONS = (
 
 
 def load() -> Implementation:
-    from topodiff.kernels import sheaf_reference
+    from topodiff.kernels import rotations_reference, sheaf_reference
 
-    operations = (*_OPERATIONS, *norm_reference.OPERATIONS, *sheaf_reference.OPERATIONS)
+    modules = (norm_reference, sheaf_reference, rotations_reference)
+    operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     return Implementation("reference", {f.__name__: f for f in operations})

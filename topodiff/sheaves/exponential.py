@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.sheaves import quaternions
-from topodiff.sheaves.skew import polish, skew
+from topodiff.kernels import quaternions
+from topodiff.kernels.skew import polish, skew
 
 # Angles repeat long before this, and beyond it floating point no longer resolves them well.
 BOUND = 1e3

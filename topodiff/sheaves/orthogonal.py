@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from topodiff.sheaves import cayley, exponential, givens, householder, quaternions
-from topodiff.sheaves.skew import num_entries
+from topodiff.kernels import quaternions, rotations
+from topodiff.kernels.skew import num_entries
+from topodiff.sheaves import exponential, givens
 
 MAX_CLOSED_FORM = 4
 
@@ -27,10 +28,10 @@ _ALL = "all of SO(d)"
 _GIVENS = f"{_ALL}; two angles act alike where an angle between them is a quarter turn"
 _QUATERNION = f"{_ALL}, twice; gradient 0 at the one point p = (-1, 0, 0, 0)"
 _FAMILIES = {
-    "cayley": Family(cayley.cayley, "rotations without an angle of pi; those are a limit"),
+    "cayley": Family(rotations.cayley, "rotations without an angle of pi; those are a limit"),
     "exp": Family(exponential.exponential, _ALL),
     "householder": Family(
-        householder.rotation, "all but a set of measure zero, which is a limit; -1 for d = 2"
+        rotations.rotation, "all but a set of measure zero, which is a limit; -1 for d = 2"
     ),
     "givens": Family(givens.givens, _GIVENS),
     "angle": Family(exponential.exponential, _ALL, (2,)),
@@ -39,7 +40,7 @@ _FAMILIES = {
     "quaternion": Family(quaternions.quaternion, _QUATERNION, (3, 4), lambda d: 4 * (d - 2)),
 }
 _REFLECTIONS = Family(
-    householder.reflections,
+    rotations.reflections,
     "one component of O(d), of determinant (-1)^d, but for a set of measure zero, which is a limit",
 )
 

@@ -5,6 +5,7 @@ namespace topodiff {
 void bind_kernels(nanobind::module_&);
 void bind_norm_linear(nanobind::module_&);
 void bind_sheaf(nanobind::module_&);
+void bind_small(nanobind::module_&);
 void bind_liftings(nanobind::module_&);
 void bind_molecules(nanobind::module_&);
 }
@@ -14,6 +15,7 @@ NB_MODULE(_cpu, m) {
   topodiff::bind_kernels(m);
   topodiff::bind_norm_linear(m);
   topodiff::bind_sheaf(m);
+  topodiff::bind_small(m);
   topodiff::bind_liftings(m);
   topodiff::bind_molecules(m);
 }

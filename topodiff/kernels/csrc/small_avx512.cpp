@@ -1,0 +1,10 @@
+// Compiled with the flags of this instruction set where there are such flags (CMakeLists.txt).
+#include "small.hpp"
+
+#ifdef __AVX512F__
+#include "small_kernels.hpp"
+
+const topodiff::SmallTable* topodiff::avx512_small() { return &kSmallTable; }
+#else
+const topodiff::SmallTable* topodiff::avx512_small() { return nullptr; }
+#endif
