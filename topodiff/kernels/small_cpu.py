@@ -11,7 +11,7 @@ from topodiff.kernels.skew import num_entries
 
 
 def _operand(x: Tensor, transpose: bool) -> tuple[Tensor, int, bool]:
-    """Matrices that the kernel can read, values from one to the next, whether they are transposed."""
+    """Matrices that the kernel can read, the distance between them, whether to transpose them."""
     n, d, _ = x.shape
     stride, *inner = x.stride()
     if d > 1 and inner == [1, d]:
