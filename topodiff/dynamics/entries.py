@@ -1,0 +1,213 @@
+"""Sparse matrices on the vertices by rows: the graphs on which attention lives.
+
+Unlike the edges of a complex the entries are directed, may be loops, and may change while features
+flow (rewiring).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from topodiff import kernels
+from topodiff.complexes import CellComplex, Incidence
+from topodiff.operators import LinearOperator
+
+T = TypeVar("T")
+NORMALIZATIONS = ("row", "col", "sym")
+_KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary()
+
+
+class Entries:
+    """Where a matrix (n x n) has entries: ``ptr[i]:ptr[i + 1]`` are those of row i, in the columns
+    ``index``.
+
+    Args:
+        index: (nnz,) column j of each entry.
+        ptr: (n + 1,).
+    """
+
+    def __init__(self, index: Tensor, ptr: Tensor) -> None:
+        self.index, self.ptr = index, ptr
+
+    @classmethod
+    def from_pairs(cls, row: Tensor, column: Tensor, n: int) -> Entries:
+        """From entries in any order; those of a row keep theirs."""
+        ptr, order = kernels.sort_by_key(row.contiguous(), n)
+        return cls(column[order], ptr)
+
+    @classmethod
+    def from_complex(cls, K: CellComplex, loops: bool = False) -> Entries:
+        """The adjacency matrix of the graph, with ones on its diagonal if ``loops``."""
+        n = K.num_cells(0)
+        own = torch.arange(n, device=K.device)
+
+        def make() -> Entries:
+            tail, head = K.edge_index
+            first = own if loops else own[:0]
+            row, column = torch.cat([first, tail, head]), torch.cat([first, head, tail])
+            order = torch.argsort(row * n + column)
+            return cls.from_pairs(row[order], column[order], n)
+
+        return keep(K, ("entries", loops), make)
+
+    @property
+    def num_rows(self) -> int:
+        """n."""
+        return self.ptr.numel() - 1
+
+    @property
+    def nnz(self) -> int:
+        """Number of entries."""
+        return self.index.numel()
+
+    @cached_property
+    def row(self) -> Tensor:
+        """(nnz,) the row of each entry."""
+        own = torch.arange(self.num_rows, device=self.ptr.device)
+        return own.repeat_interleave(self.ptr.diff())
+
+    @cached_property
+    def _columns(self) -> tuple[Tensor, Tensor]:
+        return kernels.sort_by_key(self.index, self.num_rows)
+
+    @property
+    def column_ptr(self) -> Tensor:
+        """(n + 1,) first position of each column in ``by_column``."""
+        return self._columns[0]
+
+    @property
+    def by_column(self) -> Tensor:
+        """(nnz,) the entries in stable order of their column."""
+        return self._columns[1]
+
+    @cached_property
+    def position_by_column(self) -> Tensor:
+        """(nnz,) where each entry stands in ``by_column``."""
+        return torch.empty_like(self.by_column).scatter_(
+            0, self.by_column, torch.arange(self.nnz, device=self.index.device)
+        )
+
+    @cached_property
+    def row_by_column(self) -> Tensor:
+        """(nnz,) the rows of the entries ``by_column``."""
+        return self.row[self.by_column]
+
+    def row_sums(self, weight: Tensor) -> Tensor:
+        """(n, *) sums of (nnz, *) over rows."""
+        return kernels.segment_reduce(weight, self.ptr)
+
+    def column_sums(self, weight: Tensor) -> Tensor:
+        """(n, *) sums of (nnz, *) over columns."""
+        return kernels.gather_reduce(weight, self.by_column, self.column_ptr)
+
+    def __repr__(self) -> str:
+        return f"Entries({self.num_rows} x {self.num_rows}, nnz={self.nnz})"
+
+
+def keep(K: CellComplex, key: Hashable, make: Callable[[], T]) -> T:
+    """``make()``, or what it gave before for the edges of K and this key; kept as long as they
+    live."""
+    if K.rank == 0:
+        return make()
+    kept = _KEPT.setdefault(K.incidence(1), {})
+    if key not in kept:
+        with torch.no_grad():
+            kept[key] = make()
+    return kept[key]  # type: ignore[return-value]
+
+
+class EntryOperator(LinearOperator):
+    """The matrix with the given entries, with gradients to their values.
+
+    Args:
+        entries: where.
+        weight: (nnz,) values.
+        symmetric: promise that it is.
+    """
+
+    def __init__(self, entries: Entries, weight: Tensor, symmetric: bool = False) -> None:
+        if weight.shape != (entries.nnz,):
+            raise ValueError(
+                f"weight must have shape ({entries.nnz},), one value for each of {entries}; got "
+                f"{tuple(weight.shape)}"
+            )
+        shape = (entries.num_rows,)
+        super().__init__(shape, shape, weight.dtype, weight.device)
+        self.entries, self.weight, self.symmetric = entries, weight, symmetric
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return kernels.gather_reduce(x, self.entries.index, self.entries.ptr, self.weight)
+
+    def _apply_transpose(self, y: Tensor) -> Tensor:
+        e = self.entries
+        weight = self.weight.index_select(0, e.by_column)
+        return kernels.gather_reduce(y, e.row_by_column, e.column_ptr, weight)
+
+    def _matrix(self) -> sp.csr_matrix:
+        arrays = (self.weight.detach(), self.entries.index, self.entries.ptr)
+        return sp.csr_matrix(tuple(a.cpu().numpy() for a in arrays), shape=self.shape)
+
+    def _absolute(self) -> LinearOperator:
+        return EntryOperator(self.entries, self.weight.detach().abs(), self.symmetric)
+
+
+def normalize(entries: Entries, weight: Tensor, normalization: str) -> Tensor:
+    """Positive weights (nnz, *) divided by sums.
+
+    ``row``: ``a_ij / sum_k a_ik``, right-stochastic: the diffusion ``A x - x`` obeys a maximum
+    principle and ends in constants. ``col``: ``a_ij / sum_k a_kj``, left-stochastic: it keeps the
+    sum over vertices. ``sym``: ``a_ij / sqrt(sum_k a_ik sum_k a_kj)``. Empty rows and columns stay.
+    """
+    check_normalization(normalization)
+    if normalization == "row":
+        return weight / _safe(entries.row_sums(weight)).index_select(0, entries.row)
+    columns = _safe(entries.column_sums(weight)).index_select(0, entries.index)
+    if normalization == "col":
+        return weight / columns
+    rows = _safe(entries.row_sums(weight)).index_select(0, entries.row)
+    return weight * (rows * columns).rsqrt()
+
+
+def check_normalization(normalization: str) -> None:
+    """ValueError unless it is one of ``NORMALIZATIONS``."""
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(
+            f"normalization must be one of {', '.join(NORMALIZATIONS)}; got {normalization!r}"
+        )
+
+
+def _safe(sums: Tensor) -> Tensor:
+    return torch.where(sums > 0, sums, torch.ones_like(sums))
+
+
+def adjacency(
+    K: CellComplex, dtype: torch.dtype, *, normalization: str = "sym", loops: float = 1.0
+) -> EntryOperator:
+    """The normalised adjacency matrix of the graph, ``D^{-1} A``, ``A D^{-1}`` or ``D^{-1/2} A
+    D^{-1/2}``; computed once.
+
+    Args:
+        K: the graph.
+        dtype: of the matrix.
+        normalization: ``row``, ``col`` or ``sym``; see :func:`normalize`.
+        loops: weight of each loop that is added to A first; 0 for none.
+    """
+    check_normalization(normalization)
+    if loops < 0:
+        raise ValueError(f"the weight of loops must not be negative, got {loops}")
+
+    def make() -> EntryOperator:
+        entries = Entries.from_complex(K, loops > 0)
+        weight = torch.ones(entries.nnz, dtype=torch.float64, device=K.device)
+        weight[entries.index == entries.row] = loops
+        weight = normalize(entries, weight, normalization).to(dtype)
+        return EntryOperator(entries, weight, normalization == "sym")
+
+    return keep(K, ("adjacency", dtype, normalization, loops), make)
