@@ -1,8 +1,15 @@
 """Neural sheaf diffusion: restriction maps learnt from features, and diffusion along them."""
 
 from topodiff.nn.sheaf.families import MAP_FAMILIES
+from topodiff.nn.sheaf.frames import FrameLearner
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
 from topodiff.nn.sheaf.learner import SheafLearner
 from topodiff.nn.sheaf.model import NeuralSheafDiffusion
 
-__all__ = ["MAP_FAMILIES", "NeuralSheafDiffusion", "SheafDiffusionLayer", "SheafLearner"]
+__all__ = [
+    "MAP_FAMILIES",
+    "FrameLearner",
+    "NeuralSheafDiffusion",
+    "SheafDiffusionLayer",
+    "SheafLearner",
+]

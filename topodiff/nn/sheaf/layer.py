@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
 from topodiff.nn.reset import reset_children
-from topodiff.nn.sheaf.graph import SheafGraph
-from topodiff.nn.sheaf.laplacian import SheafOperator, learnt_blocks
+from topodiff.nn.sheaf.frames import FrameLearner
+from topodiff.nn.sheaf.laplacian import FilteredOperator, Normalization, Operator, filter_operator
 from topodiff.nn.sheaf.learner import SheafLearner
 
 NORMALIZATIONS = (False, True, "augmented")
@@ -20,9 +21,9 @@ class SheafDiffusionLayer(nn.Module):
     of a stalk, W_2 the channels (Bodnar et al., Neural Sheaf Diffusion, 2022, eq. 4).
 
     Args:
-        learner: of the sheaf, or None for a layer that is always given one.
-        stalk_dim, channels: d' and the width; d' may exceed the stalks of the learner by one for
-            each fixed filter.
+        learner: of the sheaf, or None for a layer that is given the operator of another.
+        stalk_dim, channels: d' and the width; d' exceeds the stalks of the learner by one for each
+            fixed filter.
         low_pass, high_pass: whether the last coordinates carry the fixed operators ``D + A`` (which
             averages over neighbours) and ``D - A`` (which takes differences), normalised alike.
         left_weights, right_weights: whether W_1 and W_2 are learnt.
@@ -32,7 +33,7 @@ class SheafDiffusionLayer(nn.Module):
 
     def __init__(
         self,
-        learner: SheafLearner | None,
+        learner: SheafLearner | FrameLearner | None,
         stalk_dim: int,
         channels: int,
         *,
@@ -41,7 +42,7 @@ class SheafDiffusionLayer(nn.Module):
         left_weights: bool = True,
         right_weights: bool = True,
         activation: str = "elu",
-        normalized: bool | str = "augmented",
+        normalized: Normalization = "augmented",
     ) -> None:
         super().__init__()
         check_choice("activation", activation, ACTIVATIONS)
@@ -63,28 +64,23 @@ class SheafDiffusionLayer(nn.Module):
             nn.init.orthogonal_(self.right)
         reset_children(self)
 
-    def operator(self, x: Tensor, graph: SheafGraph) -> SheafOperator:
+    def operator(self, K: CellComplex, x: Tensor) -> Operator:
         """The Laplacian of the sheaf that is learnt from x (n, d', channels)."""
-        assert self.learner is not None, "this layer has no learner of its own"
-        family = self.learner.family
-        maps, weights = self.learner(x, graph)
-        learnt = learnt_blocks(maps, graph, weights, self.normalized, family.orthogonal, x)
-        fixed = None
-        if self.low_pass or self.high_pass:
-            fixed = graph.filter_blocks(self.low_pass, self.high_pass, self.normalized, x)
-        return SheafOperator(graph.incidence, learnt, fixed, family.stalk_dim)
+        if self.learner is None:
+            raise ValueError("this layer has no learner: give it the operator of another layer")
+        learnt = self.learner.operator(K, x, self.normalized)
+        if not (self.low_pass or self.high_pass):
+            return learnt
+        fixed = filter_operator(K, self.low_pass, self.high_pass, self.normalized, x)
+        return FilteredOperator(learnt, fixed, self.learner.family.stalk_dim)
 
-    def forward(self, x: Tensor, operator: SheafOperator) -> Tensor:
+    def forward(self, x: Tensor, operator: Operator) -> Tensor:
         """(n, d', channels) -> the same."""
-        return activate(operator(self.mix(x)), self.activation)
-
-    def mix(self, x: Tensor) -> Tensor:
-        """``(I (x) W_1) x W_2``."""
         if self.right is not None:
             x = nn.functional.linear(x, self.right)
         if self.left is not None:
             x = torch.einsum("ab,nbc->nac", self.left, x)
-        return x
+        return activate(operator(x), self.activation)
 
     def extra_repr(self) -> str:
         return (

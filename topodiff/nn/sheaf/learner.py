@@ -8,11 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from topodiff import kernels
+from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
+from topodiff.nn.neighbors import keep
 from topodiff.nn.sheaf.families import MapFamily
-from topodiff.nn.sheaf.graph import SheafGraph
+from topodiff.nn.sheaf.laplacian import BlockOperator, Normalization, sheaf_operator
 from topodiff.sheaves.maps import Maps
+from topodiff.sheaves.sections import incidence_at
 
 LEARNERS = ("concat", "sum", "attention")
 
@@ -68,7 +71,7 @@ class SheafLearner(nn.Module):
             bound = 1 / math.sqrt(2 * weight.shape[-1])
             nn.init.uniform_(weight, -bound, bound)
 
-    def forward(self, x: Tensor, graph: SheafGraph) -> tuple[Maps, Tensor | None]:
+    def forward(self, K: CellComplex, x: Tensor) -> tuple[Maps, Tensor | None]:
         """State (n, stalk_dim, channels) -> maps of the incidences of vertices and edges, and
         *squared* edge weights (n_1,), or none."""
         projection = self._projection()
@@ -76,13 +79,18 @@ class SheafLearner(nn.Module):
             return None, None
         of_vertices = nn.functional.linear(x.flatten(1), projection)
         rows = of_vertices.view(2 * len(x), -1)
-        params = kernels.gather_reduce(rows, *graph.both_ends())
+        params = kernels.gather_reduce(rows, *_both_ends(K))
         weights = None
         if self.edge_weight is not None:
             one, other = params[:, -1].sigmoid().view(-1, 2).unbind(1)
             weights = (one * other).square()
             params = params[:, :-1]
         return self._maps(params), weights
+
+    def operator(self, K: CellComplex, x: Tensor, normalized: Normalization) -> BlockOperator:
+        """The Laplacian of the sheaf learnt from x."""
+        maps, weights = self(K, x)
+        return sheaf_operator(K, maps, weights, normalized, self.family.orthogonal, x)
 
     def _projection(self) -> Tensor | None:
         """(2 outputs, stalk_dim * channels): what goes to the vertex itself, and to the other."""
@@ -105,3 +113,16 @@ class SheafLearner(nn.Module):
             f"{self.stalk_dim}, {self.channels}, {self.family}, kind={self.kind!r}, "
             f"activation={self.activation!r}, edge_weights={self.edge_weight is not None}"
         )
+
+
+def _both_ends(K: CellComplex) -> tuple[Tensor, Tensor]:
+    """For each incidence of a vertex v with an edge {v, u} the rows 2 v and 2 u + 1: index (2
+    nnz,), and the pointer (nnz + 1,) to its pairs."""
+
+    def make() -> tuple[Tensor, Tensor]:
+        own = incidence_at(K, 1).face
+        other = own.view(-1, 2).flip(1).flatten()
+        index = torch.stack([2 * own, 2 * other + 1], 1).flatten()
+        return index, torch.arange(0, index.numel() + 1, 2, device=own.device)
+
+    return keep(K, "both ends", make)

@@ -1,0 +1,108 @@
+"""What the discrete and the continuous sheaf diffusion models share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from topodiff.kernels.activations import activate
+from topodiff.nn.dropout import Dropout
+from topodiff.nn.feature_linear import FeatureLinear
+from topodiff.nn.reset import reset_children
+from topodiff.nn.sheaf.families import MAP_FAMILIES, MapFamily
+from topodiff.nn.sheaf.frames import FrameLearner
+from topodiff.nn.sheaf.layer import SheafDiffusionLayer
+from topodiff.nn.sheaf.learner import SheafLearner
+from topodiff.nn.vertex_model import check_arguments
+
+MAPS = (*MAP_FAMILIES, "bundle")
+
+
+class SheafModel(nn.Module):
+    """Encoder to states (n, d', hidden_channels), decoder, and the making of layers between.
+
+    Arguments are those of :class:`topodiff.nn.NeuralSheafDiffusion`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        stalk_dim: int,
+        *,
+        maps: str,
+        parametrization: str | None,
+        dropout: float,
+        input_dropout: float,
+        low_pass: bool,
+        high_pass: bool,
+        edge_weights: bool,
+        second_linear: bool,
+        activation: str,
+        sheaf_activation: str,
+        learner: str,
+        **of_layers: Any,
+    ) -> None:
+        super().__init__()
+        check_arguments(
+            dropout,
+            in_channels=in_channels,
+            hidden_channels=hidden_channels,
+            out_channels=out_channels,
+        )
+        self.flat = maps == "bundle"
+        if self.flat and (edge_weights or learner != "concat"):
+            raise ValueError("a bundle has one frame per vertex: no edge_weights, no other learner")
+        name = "special_orthogonal" if self.flat else maps
+        self.family = MapFamily(name, stalk_dim, parametrization)
+        self.in_channels, self.hidden_channels = in_channels, hidden_channels
+        self.out_channels, self.activation = out_channels, activation
+        self.stalk_dim = stalk_dim + low_pass + high_pass
+        self._of_learners = {"activation": sheaf_activation}
+        if not self.flat:
+            self._of_learners |= {"kind": learner, "edge_weights": edge_weights}
+        self._of_layers = {
+            "low_pass": low_pass, "high_pass": high_pass, "activation": activation, **of_layers
+        }  # fmt: skip
+        width = self.stalk_dim * hidden_channels
+        self.input = FeatureLinear(in_channels, width, input_dropout)
+        self.second = nn.Linear(width, width) if second_linear else None
+        self.dropout = Dropout(dropout)
+        self.output = nn.Linear(width, out_channels)
+
+    def make_layer(self, learns: bool = True) -> SheafDiffusionLayer:
+        """A new layer, with a learner of its own or without."""
+        learner: SheafLearner | FrameLearner | None = None
+        if learns:
+            kind = FrameLearner if self.flat else SheafLearner
+            shape = (self.stalk_dim, self.hidden_channels, self.family)
+            learner = kind(*shape, **self._of_learners)
+        return SheafDiffusionLayer(learner, self.stalk_dim, self.hidden_channels, **self._of_layers)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        reset_children(self)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(n, in_channels) -> (n, d', hidden_channels)."""
+        h = self.dropout(activate(self.input(x), self.activation))
+        if self.second is not None:
+            h = self.second(h)
+        return h.unflatten(1, (self.stalk_dim, self.hidden_channels))
+
+    def parameter_groups(self, weight_decay: float, sheaf_weight_decay: float) -> list[dict]:
+        """Groups for an optimiser: the learners of maps have a weight decay of their own."""
+        maps = [p for name, p in self.named_parameters() if name.endswith("learner.weight")]
+        of_maps = {id(p) for p in maps}
+        others = [p for p in self.parameters() if id(p) not in of_maps]
+        groups = [{"params": others, "weight_decay": weight_decay}]
+        return groups + [{"params": maps, "weight_decay": sheaf_weight_decay}] * bool(maps)
+
+    def extra_repr(self) -> str:
+        maps = "bundle, " if self.flat else ""
+        return (
+            f"{self.in_channels}, {self.hidden_channels}, {self.out_channels}, "
+            f"stalk_dim={self.stalk_dim}, {maps}{self.family}, activation={self.activation!r}"
+        )
