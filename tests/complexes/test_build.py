@@ -133,7 +133,7 @@ def test_wrong_types_are_named():
         ([[0, 1, 2], [0, 1]], "ring 1 has 2 vertices"),
         ([[0, 1, 2, 1]], "ring 0 visits vertex 1 twice"),
         ([[0, 1, 3]], "from vertex 1 to 3"),
-        ([[0, 1, 7]], "from vertex 1 to 7"),
+        ([[0, 1, 7]], "vertex 7 is not a vertex"),
         ([[0, 1, -1]], "vertex -1"),
         (
             (torch.tensor([0, 3]), torch.tensor([0, 1])),

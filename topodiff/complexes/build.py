@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from topodiff.complexes.cells import Ragged, as_ragged, lexicographic_order, select_rows
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
+from topodiff.kernels import enumerate as enumeration
 
 
 def canonical_edges(
@@ -148,26 +150,11 @@ def _sorted_unique(rows: Ragged) -> Ragged:
 
 def ring_boundary(num_vertices: int, edges: Tensor, rings: Ragged) -> tuple[Tensor, Tensor]:
     """Boundary (index, sign) of canonical rings over canonical edges (2, m)."""
-    ptr, index = rings
-    length = ptr.diff()
-    ring = torch.arange(length.numel()).repeat_interleave(length)
-    following = torch.arange(index.numel()) + 1
-    following[ptr[1:] - 1] = ptr[:-1]
-    head = index[following]
-    low, high = torch.minimum(index, head), torch.maximum(index, head)
-    key = edges[0] * num_vertices + edges[1]
-    edge = torch.searchsorted(key, low * num_vertices + high).clamp(max=max(key.numel() - 1, 0))
-    found = key[edge] == low * num_vertices + high if key.numel() else low != low
-    bad = ((low < 0) | (high >= num_vertices) | ~found).nonzero()
-    if bad.numel():
-        k = bad[0]
-        raise ValueError(
-            f"a ring steps from vertex {int(index[k])} to {int(head[k])}, "
-            "which are not joined by an edge"
-        )
-    sign = torch.where(index < head, 1, -1)
-    order = torch.argsort(ring * edges.shape[1] + edge)
-    return torch.stack([edge[order], ring[order]]), sign[order]
+    rows = np.ascontiguousarray(edges.T.numpy())
+    index, sign = enumeration.ring_boundary(
+        num_vertices, rows, rings.ptr.numpy(), rings.index.numpy()
+    )
+    return torch.from_numpy(index), torch.from_numpy(sign)
 
 
 def from_simplices(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from itertools import islice, pairwise
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -49,6 +48,8 @@ def induced_cycles(
     """
     if _compiled():
         return _cpu.induced_cycles(vertex_ptr, edge_ptr, edges, max_length, limit)
+    import networkx as nx
+
     counts, rings = [0], []
     for g, (first, last) in enumerate(pairwise(edge_ptr.tolist())):
         graph = nx.Graph(edges[first:last].tolist())
@@ -78,6 +79,9 @@ def ring_boundary(num_vertices: int, edges: Array, ptr: Array, vertices: Array) 
     """
     if _compiled():
         return _cpu.ring_boundary(num_vertices, edges, ptr, vertices)
+    outside = vertices[(vertices < 0) | (vertices >= num_vertices)]
+    if len(outside):
+        raise ValueError(f"ring vertex {outside[0]} is not a vertex of the graph")
     ring = np.repeat(np.arange(len(ptr) - 1), np.diff(ptr))
     following = np.arange(len(vertices)) + 1
     following[ptr[1:] - 1] = ptr[:-1]
@@ -86,7 +90,10 @@ def ring_boundary(num_vertices: int, edges: Array, ptr: Array, vertices: Array) 
     wanted = np.minimum(vertices, head) * num_vertices + np.maximum(vertices, head)
     edge, found = _find(key, wanted)
     if not found.all():
-        raise ValueError(f"ring {ring[~found][0]} uses an edge that is missing")
+        k = np.flatnonzero(~found)[0]
+        raise ValueError(
+            f"a ring steps from vertex {vertices[k]} to {head[k]}, which no edge joins"
+        )
     order = np.lexsort((edge, ring))
     return np.stack([edge[order], ring[order]]), np.where(vertices < head, 1, -1)[order]
 

@@ -70,6 +70,17 @@ nb::tuple induced_cycles(Vector vertex_ptr, Vector edge_ptr, Pairs edges, int64_
   return nb::make_tuple(to_array(ring_ptr), to_array(rings.ptr), to_array(rings.vertices));
 }
 
+// What is wrong with a ring that uses an edge which is not there.
+std::string missing_step(Pairs edges, const int64_t* ring, int64_t length) {
+  for (int64_t k = 0; k < length; ++k) {
+    const int64_t u = ring[k], v = ring[(k + 1) % length];
+    bool found = false;
+    for (std::size_t e = 0; e < edges.shape(0); ++e) found |= edges(e, 0) == std::min(u, v) && edges(e, 1) == std::max(u, v);
+    if (!found) return "a ring steps from vertex " + std::to_string(u) + " to " + std::to_string(v) + ", which no edge joins";
+  }
+  return "a ring uses an edge twice";
+}
+
 nb::tuple ring_boundary(int64_t num_vertices, Pairs edges, Vector ptr, Vector vertices) {
   const int64_t nnz = static_cast<int64_t>(vertices.size());
   Buffer index, sign;
@@ -83,7 +94,7 @@ nb::tuple ring_boundary(int64_t num_vertices, Pairs edges, Vector ptr, Vector ve
     int64_t* face = index.extend(2 * nnz);
     const int64_t missing = RingBoundary().build(num_vertices, edges.shape(0), edges.data(), 0, ptr.size() - 1,
                                                  ptr.data(), vertices.data(), face, sign.extend(nnz));
-    if (missing >= 0) throw std::invalid_argument("ring " + std::to_string(missing) + " uses an edge that is missing");
+    if (missing >= 0) throw std::invalid_argument(missing_step(edges, &vertices(ptr(missing)), ptr(missing + 1) - ptr(missing)));
     int64_t* cell = face + nnz;
     for (std::size_t r = 0; r + 1 < ptr.size(); ++r)
       for (int64_t k = ptr(r); k < ptr(r + 1); ++k) *cell++ = static_cast<int64_t>(r);
