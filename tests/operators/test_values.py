@@ -18,7 +18,6 @@ from topodiff.operators import (
     GraphLaplacian,
     HodgeLaplacian,
     SheafLaplacian,
-    primitives,
 )
 from topodiff.sheaves import CellularSheaf, SpecialOrthogonal
 
@@ -298,25 +297,3 @@ def test_flat_bundle_is_exact_on_every_rank():
     for r, betti in enumerate(BALL.betti_numbers()):
         values = torch.linalg.eigvalsh(SheafLaplacian(sheaf, rank=r).to_dense())
         assert int((values < 1e-9).sum()) == 3 * betti
-
-
-@pytest.mark.parametrize("kind", ["diagonal", "matrix"])
-@pytest.mark.parametrize("size", [1, 200, 5000])
-def test_messages_in_chunks(kind, size, monkeypatch):
-    """Working through few incidences at a time changes nothing, forward or backward."""
-    complex = CellComplex.from_edges(40, random_graph(0, 30).edge_index + 5)
-    complex = CellComplex.from_rings(40, complex.edge_index, nx.cycle_basis(to_networkx(complex)))
-    shape = {"diagonal": (3,), "matrix": (3, 3)}[kind]
-    maps = [torch.randn(complex.incidence(r).nnz, *shape).double() for r in (1, 2)]
-    x = torch.randn(complex.shape[1], 3, 2, dtype=torch.float64)
-
-    def run():
-        leaves = [t.clone().requires_grad_() for t in (*maps, x)]
-        sheaf = CellularSheaf(complex, 3, {1: leaves[0], 2: leaves[1]})
-        y = SheafLaplacian(sheaf, True, rank=1) @ leaves[2]
-        return y, *torch.autograd.grad(y.square().sum(), leaves)
-
-    expected = run()
-    monkeypatch.setattr(primitives, "_CHUNK_BYTES", size)
-    for found, wanted in zip(run(), expected, strict=True):
-        torch.testing.assert_close(found, wanted)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
-from topodiff.operators import primitives
 from topodiff.operators.algebra import BlockDiagonal, Transpose
 from topodiff.operators.base import LinearOperator
 from topodiff.sheaves import CellularSheaf
@@ -50,10 +49,17 @@ class Coboundary(LinearOperator):
         super().__init__(row_shape, (self.incidence.num_faces, *stalk), dtype, complex.device)
 
     def _apply(self, x: Tensor) -> Tensor:
-        return primitives.coboundary(x, self.maps, self.incidence)
+        return self._product(x, transpose=True)
 
     def _apply_transpose(self, y: Tensor) -> Tensor:
-        return primitives.adjoint(y, self.maps, self.incidence)
+        return self._product(y, transpose=False)
+
+    def _product(self, x: Tensor, transpose: bool) -> Tensor:
+        i = self.incidence
+        both_orders = (i.cell_ptr, i.face_ptr, i.by_face, transpose)
+        if self.maps.dim() == 1:
+            return kernels.incidence_matmul(x, i.face, i.cell, self.maps, *both_orders)
+        return kernels.sheaf_matmul(x, self.maps, i.face, i.cell, *both_orders)
 
     def _matrix(self) -> sp.csr_matrix:
         d = self.col_shape[1] if len(self.col_shape) == 2 else 1
@@ -124,13 +130,13 @@ class Gram(LinearOperator):
 
     def _apply(self, x: Tensor) -> Tensor:
         delta = self.coboundary
-        weight = None if self.weight is None else self.weight.to(x.dtype)
-        if not self.down:
-            return primitives.laplacian(x, delta.maps, delta.incidence, weight)
-        y = delta._apply_transpose(x)
-        if weight is not None:
-            y = weight.reshape(-1, *[1] * (y.dim() - 1)) * y
-        return delta._apply(y)
+        inner, outer = delta._apply, delta._apply_transpose
+        if self.down:
+            inner, outer = outer, inner
+        y = inner(x)
+        if self.weight is not None:
+            y = self.weight.to(x.dtype).reshape(-1, *[1] * (y.dim() - 1)) * y
+        return outer(y)
 
     def _matrix(self) -> sp.csr_matrix:
         delta = self.coboundary._matrix()
