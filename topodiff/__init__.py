@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         nn,
         operators,
         sheaves,
+        solvers,
         testing,
         training,
     )
@@ -35,12 +36,13 @@ if TYPE_CHECKING:
     )
     from topodiff.molecules import from_mol, from_smiles, read_table
     from topodiff.sheaves import CellularSheaf
+    from topodiff.solvers import Solution, diffuse
 
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
     "complexes", "datasets", "kernels", "liftings", "molecules", "nn", "operators", "sheaves",
-    "testing", "training",
+    "solvers", "testing", "training",
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(("CellComplex", "batch", "unbatch"), "topodiff.complexes"),
@@ -53,14 +55,17 @@ _HOME = {
     ),
     **dict.fromkeys(("from_mol", "from_smiles", "read_table"), "topodiff.molecules"),
     "CellularSheaf": "topodiff.sheaves",
+    **dict.fromkeys(("Solution", "diffuse"), "topodiff.solvers"),
 }  # fmt: skip
 
 __all__ = [
     "CellComplex",
     "CellularSheaf",
+    "Solution",
     "batch",
     "complexes",
     "datasets",
+    "diffuse",
     "from_gudhi",
     "from_mol",
     "from_networkx",
@@ -75,7 +80,7 @@ __all__ = [
     "operators",
     "read_table",
     "sheaves",
-    "testing",
+    "solvers", "testing",
     "to_gudhi",
     "to_networkx",
     "to_pyg",

@@ -1,0 +1,267 @@
+"""Adaptive Runge-Kutta pairs with steps of their own for each graph of a batch.
+
+Steps are found without a graph of derivatives and, where a gradient is wanted, made again with one:
+what was tried and rejected leaves no trace in it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from topodiff.solvers.graphs import check_ptr, mean_squares
+from topodiff.solvers.law import Scalar
+from topodiff.solvers.problem import Problem
+from topodiff.solvers.runge_kutta import combine, stages
+from topodiff.solvers.solution import OK, Solution
+from topodiff.solvers.tableaus import BOGACKI_SHAMPINE, DORMAND_PRINCE, Tableau
+
+TABLEAUS = {"bogacki_shampine": BOGACKI_SHAMPINE, "dormand_prince": DORMAND_PRINCE}
+_SAFETY, _SHRINK, _GROW = 0.9, 0.2, 10.0
+# h below this part of the whole time is none
+_LEAST = 1e-14
+
+
+@dataclass
+class _Control:
+    """Error and step of each graph."""
+
+    ptr: Tensor
+    dim: int
+    rtol: float
+    atol: float
+    order: int
+    together: bool
+
+    def error(self, e: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """(graphs,) root mean square of ``e / (atol + rtol max(|x|, |y|))``, infinite for NaN."""
+        scale = self.atol + self.rtol * torch.maximum(x.abs(), y.abs())
+        found = mean_squares(e / scale, self.ptr, self.dim).sqrt().double()
+        found = torch.where(found.isfinite(), found, math.inf)
+        return found.max().expand_as(found) if self.together else found
+
+    def rows(self, h: Tensor, like: Tensor) -> Tensor:
+        """(graphs,) -> one entry for each row, shaped to broadcast against states."""
+        shape = [1] * like.dim()
+        shape[self.dim] = -1
+        return h.repeat_interleave(self.ptr.diff()).reshape(shape)
+
+    def size(self, h: Tensor, like: Tensor) -> Scalar:
+        """The steps as :func:`combine` takes them: one number if they are one."""
+        return float(h[0]) if self.together else self.rows(h, like).to(like.dtype)
+
+    def factor(self, error: Tensor, before: Tensor) -> Tensor:
+        """Growth of the step by the PI controller (Hairer and Wanner II, section IV.2)."""
+        found = _SAFETY * error.clamp(1e-10, 1e10) ** (-0.7 / self.order)
+        return (found * before ** (0.4 / self.order)).clamp(_SHRINK, _GROW)
+
+    def first_step(self, x: Tensor, slope: Tensor) -> Tensor:
+        """Hairer, Nørsett and Wanner I, section II.4, the first estimate of two."""
+        scale = self.atol + self.rtol * x.abs()
+        size = mean_squares(x / scale, self.ptr, self.dim).sqrt().double()
+        speed = mean_squares(slope / scale, self.ptr, self.dim).sqrt().double()
+        small = (size < 1e-5) | (speed < 1e-5)
+        h = torch.where(small, 1e-6, 0.01 * size / torch.where(small, 1.0, speed))
+        return h.min().expand_as(h).clone() if self.together else h
+
+
+@dataclass
+class _Search:
+    """Where the search stands.
+
+    Attributes:
+        x, slope: state and derivative, of each graph at its own time.
+        h, before: (graphs,) next step, last error.
+        found: for each interval between saved times, the steps made: a time and (graphs,) sizes, 0
+            for a graph that waits.
+        saved: state and derivative at the times reached.
+    """
+
+    x: Tensor
+    slope: Tensor
+    h: Tensor
+    before: Tensor
+    t: float = 0.0
+    status: str = OK
+    steps: int = 0
+    rounds: int = 0
+    rejected: int = 0
+    found: list[list[tuple[float, Tensor]]] = field(default_factory=list)
+    saved: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+
+def solve(
+    problem: Problem,
+    solver: str,
+    *,
+    rtol: float | None = None,
+    atol: float | None = None,
+    first_step: float | None = None,
+    ptr: Tensor | None = None,
+) -> Solution:
+    """Bogacki-Shampine 3(2) and Dormand-Prince 5(4).
+
+    With ``ptr`` each graph has its own error, and if the law is autonomous its own steps as well:
+    graphs do not touch, so each may be at a time of its own between two saved times. A law that
+    depends on t has one step for all, accepted if the error of every graph is in order.
+
+    Args:
+        rtol, atol: 1e-7 and 1e-9, or 1e-4 and 1e-6 for float32.
+        first_step: by default from the size of state and derivative.
+        ptr: (graphs + 1,) rows of the graphs, ``complex.ptr[0]`` for example.
+    """
+    single = problem.x0.dtype != torch.float64
+    rtol = (1e-4 if single else 1e-7) if rtol is None else rtol
+    atol = (1e-6 if single else 1e-9) if atol is None else atol
+    if not (rtol >= 0 and atol >= 0 and rtol + atol > 0):
+        raise ValueError(f"rtol and atol must be >= 0, and not both 0; got {rtol} and {atol}")
+    if first_step is not None and not first_step > 0:
+        raise ValueError(f"first_step must be positive, got {first_step}")
+    dim = problem.system.order - 1
+    whole = torch.tensor([0, problem.x0.shape[dim]])
+    ptr = check_ptr(whole if ptr is None else ptr, problem.x0, dim)
+    tableau = TABLEAUS[solver]
+    together = ptr.numel() == 2 or not problem.system.autonomous
+    control = _Control(ptr, dim, rtol, atol, tableau.order, together)
+    if len(problem.times) == 1:
+        return problem.solution(problem.x0, 0.0, OK)
+    wanted, evaluated = _needs_gradient(problem)
+    search = _search(problem, tableau, control, evaluated, first_step)
+    evaluations = problem.system.evaluations
+    states = _again(problem, tableau, control, search) if wanted else search.saved
+    problem.system.evaluations = evaluations
+    for number, (x, slope) in enumerate(states[: len(problem.times) - 1], start=1):
+        if number <= len(search.saved):
+            problem.save(number, _with_time(problem.times[number], x, slope))
+    x, slope = states[-1] if states else (search.x, search.slope)
+    if search.status == OK:
+        x = _with_time(problem.times[-1], x, slope)
+    elif not wanted:
+        x = search.x
+    work = {"steps": search.steps, "rejected": search.rejected}
+    return problem.solution(x, search.t, search.status, **work)
+
+
+def _with_time(t: Scalar, x: Tensor, slope: Tensor) -> Tensor:
+    """x(t) with its derivative to t."""
+    if not isinstance(t, Tensor) or not torch.is_grad_enabled():
+        return x
+    return x + (t - t.detach()).to(x.dtype) * slope.detach()
+
+
+def _needs_gradient(problem: Problem) -> tuple[bool, Tensor]:
+    """Whether the derivative at the start has a graph; the derivative."""
+    slope = problem.system(0.0, problem.x0)
+    return slope.requires_grad or problem.x0.requires_grad, slope.detach()
+
+
+@torch.no_grad()
+def _search(
+    problem: Problem, tableau: Tableau, control: _Control, slope: Tensor, first_step: float | None
+) -> _Search:
+    """Find the steps to all times, or as far as they go."""
+    x = problem.x0.detach()
+    h = control.first_step(x, slope)
+    if first_step is not None:
+        h = torch.full_like(h, float(first_step))
+    search = _Search(x, slope, h, torch.full_like(h, 1e-4))
+    if not bool(slope.isfinite().all()):
+        search.status = "not_finite"
+        return search
+    for start, end in pairwise(problem.times):
+        search.found.append([])
+        _interval(problem, tableau, control, search, float(start), float(end))
+        if search.status != OK:
+            break
+        search.saved.append((search.x, search.slope))
+    return search
+
+
+def _interval(
+    problem: Problem, tableau: Tableau, control: _Control, s: _Search, start: float, end: float
+) -> None:
+    """From one saved time to the next, where all graphs meet."""
+    length = end - start
+    done = torch.zeros_like(s.h)
+    while s.status == OK and bool((done < length).any()):
+        if s.rounds == problem.max_steps:
+            s.status = "max_steps"
+            return
+        s.rounds += 1
+        left = length - done
+        active = left > 0
+        step = torch.where(active, torch.minimum(s.h, left), 0.0)
+        step = torch.where(step > left * (1 - 1e-9), left, step)
+        now = start + float(done.min())
+        size = control.size(step, s.x)
+        slopes = stages(problem.system, tableau, now, size, s.x, s.slope)
+        new = combine(s.x, tableau.b, slopes, size)
+        e = combine(torch.zeros_like(new), tableau.error, slopes, size)
+        error = control.error(e, s.x, new)
+        ok = active & (error <= 1)
+        done = torch.where(ok, torch.where(step == left, length, done + step), done)
+        _accept(control, s, ok, active, step, new, slopes[-1], error)
+        s.t = start + float(done.min())
+        if bool((active & (s.h < _LEAST * problem.end)).any()):
+            s.status = "step_too_small" if bool(error.isfinite().all()) else "not_finite"
+        elif bool(ok.any()):
+            s.found[-1].append((now, torch.where(ok, step, 0.0)))
+            if problem.stop_here(s.t, s.x):
+                s.status = "stopped"
+
+
+def _accept(
+    control: _Control,
+    s: _Search,
+    ok: Tensor,
+    active: Tensor,
+    step: Tensor,
+    new: Tensor,
+    slope: Tensor,
+    error: Tensor,
+) -> None:
+    """Move the graphs that are in order on, and set the next step of all that are not done."""
+    rows = control.rows(ok, s.x)
+    s.x, s.slope = torch.where(rows, new, s.x), torch.where(rows, slope, s.slope)
+    s.steps += int(ok.any())
+    s.rejected += int((active & ~ok).any())
+    factor = control.factor(error, s.before)
+    grown = step * torch.where(ok, factor, factor.clamp(max=_SAFETY))
+    # a step cut short by the end of the interval says nothing against the old one
+    grown = torch.where(ok & (step < s.h), torch.maximum(grown, s.h), grown)
+    s.h = torch.where(active, grown, s.h)
+    s.before = torch.where(ok, error.clamp(min=1e-4), s.before)
+
+
+def _again(
+    problem: Problem, tableau: Tableau, control: _Control, search: _Search
+) -> list[tuple[Tensor, Tensor]]:
+    """The steps once more, with derivatives: the states at the times reached, and the last."""
+    x, slope = problem.x0, problem.system(0.0, problem.x0)
+    total = sum(map(len, search.found))
+    length = max(total, 1)
+    if problem.backward == "checkpoint":
+        length = math.isqrt(length - 1) + 1
+
+    def steps(x: Tensor, slope: Tensor, part: list[tuple[float, Tensor]]) -> tuple[Tensor, Tensor]:
+        for t, h in part:
+            size = control.size(h, x)
+            slopes = stages(problem.system, tableau, t, size, x, slope)
+            x, slope = combine(x, tableau.b, slopes, size), slopes[-1]
+        return x, slope
+
+    states = []
+    for interval in search.found:
+        for first in range(0, len(interval), length):
+            part = interval[first : first + length]
+            if problem.backward == "checkpoint":
+                x, slope = checkpoint(steps, x, slope, part, use_reentrant=False)
+            else:
+                x, slope = steps(x, slope, part)
+        states.append((x, slope))
+    return states

@@ -1,0 +1,78 @@
+"""Which tensors the continuous adjoint has to reach, and whether it can be trusted."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topodiff.solvers.held import with_aliases
+from topodiff.solvers.law import OperatorLaw
+from topodiff.solvers.problem import Problem
+from topodiff.solvers.stability import radius_bound
+
+
+def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
+    """The tensors behind the law: those of the operator, ``given``, or ``law.parameters()``.
+
+    Raises:
+        ValueError: if the law depends on others, whose gradient would be lost in silence; or for a
+            heat flow that is too long to be traced back.
+    """
+    _check_reversible(problem)
+    law = problem.system.law
+    if isinstance(law, OperatorLaw):
+        law.operator, aliases = with_aliases(law.operator)
+        return tuple(aliases)
+    if given is None:
+        parameters = getattr(law, "parameters", None)
+        given = () if parameters is None else parameters()
+    params = tuple(p for p in given if p.requires_grad)
+    missing = _leaves(problem) - {id(p) for p in params}
+    if missing:
+        raise ValueError(
+            f"backward='adjoint' would lose the gradients of {len(missing)} tensors on which the "
+            "law depends: give it parameters(), or pass adjoint_params; tensors computed before "
+            "the solve need backward='direct' or 'checkpoint'"
+        )
+    return params
+
+
+def _check_reversible(problem: Problem) -> None:
+    """The adjoint runs the law backward, where errors of a heat flow grow as exp(rho t) between
+    the states that are kept."""
+    system = problem.system
+    operator = system.operator(0.0) if system.order == 1 else None
+    if operator is None:
+        return
+    times = [float(t) for t in problem.times]
+    longest = max((b - a for a, b in pairwise(times)), default=0.0)
+    growth = longest * radius_bound(operator)
+    allowed = -math.log(torch.finfo(problem.x0.dtype).eps) / 2
+    if growth > allowed:
+        raise ValueError(
+            f"backward='adjoint' would trace a diffusion back over {longest:.3g} time units, which "
+            f"multiplies errors by up to exp({growth:.3g}): save states at most "
+            f"{longest * allowed / growth:.3g} apart with save_at, or take another backward"
+        )
+
+
+def _leaves(problem: Problem) -> set[int]:
+    """Identities of all leaves that one evaluation depends on."""
+    with torch.enable_grad():
+        out = problem.system(0.0, problem.x0.detach())
+    problem.system.evaluations -= 1
+    found: set[int] = set()
+    seen, stack = set(), [out.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        stack.extend(parent for parent, _ in node.next_functions)
+    return found

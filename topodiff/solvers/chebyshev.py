@@ -1,0 +1,150 @@
+"""The heat kernel as a Chebyshev expansion, with gradients at the cost of a second recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.special
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """``exp(-t A) ~ sum_k c_k(t) T_k((A - middle) / half)`` for a spectrum in middle +- half.
+
+    ``c_k = (2 - [k = 0]) (-1)^k exp(-t lower) e^{-z} I_k(z)``, ``z = t half``, with the modified
+    Bessel functions I_k (Druskin and Knizhnerman 1989; Tal-Ezer and Kosloff 1984).
+
+    Attributes:
+        coefficients: (times, terms) float64.
+        middle, half: of the interval.
+        bound: for each time, the sum of what was left out, which bounds the error over |x|:
+            polynomials T_k are at most 1 on the interval.
+        complete: the tolerance is reached.
+    """
+
+    coefficients: np.ndarray
+    middle: float
+    half: float
+    bound: tuple[float, ...]
+    complete: bool
+
+    @property
+    def degree(self) -> int:
+        return self.coefficients.shape[1] - 1
+
+
+def expand(
+    operator: LinearOperator, times: Sequence[float], tol: float, max_degree: int
+) -> Expansion:
+    """The shortest expansion with ``bound <= tol`` at all times, or the one of ``max_degree``."""
+    # a little more than the bound, which is rounded too
+    upper = operator.spectral_bound() * (1 + 64 * torch.finfo(operator._any_dtype()).eps)
+    lower = 0.0 if operator.positive_semidefinite else -upper
+    middle, half = (upper + lower) / 2, (upper - lower) / 2
+    z = np.asarray(times, dtype=np.float64) * half
+    growth = np.exp(-np.asarray(times) * lower)
+    # past this, coefficients are below exp(-700) or so
+    last = int(z.max(initial=0) if z.max(initial=0) < 40 else 40 * np.sqrt(z.max())) + 100
+    k = np.arange(min(last, 50_000_000))
+    found = growth[:, None] * scipy.special.ive(k, z[:, None])
+    found[:, 1:] *= 2
+    left = found[:, ::-1].cumsum(1)[:, ::-1]
+    left = np.concatenate([left[:, 1:], np.zeros((len(z), 1))], 1)
+    needed = int((left > tol).any(0).sum())
+    degree = min(needed, max_degree, left.shape[1] - 1)
+    found[:, 1::2] *= -1
+    return Expansion(
+        found[:, : degree + 1], middle, half, tuple(map(float, left[:, degree])),
+        degree >= needed,
+    )  # fmt: skip
+
+
+class Recurrence:
+    """``v_{k+1} = 2 B v_k - v_{k-1}`` for ``B = (A - middle) / half``."""
+
+    def __init__(self, operator: LinearOperator, expansion: Expansion) -> None:
+        self.operator, self.half = operator, expansion.half or 1.0
+        self.shift = -expansion.middle / self.half
+
+    def scaled(self, product: Tensor, v: Tensor) -> Tensor:
+        """``B v`` from ``A v``, which may be overwritten."""
+        return product.mul_(1 / self.half).add_(v, alpha=self.shift)
+
+    def first(self, v: Tensor) -> Tensor:
+        return self.scaled(self.operator @ v, v)
+
+    def next(self, v: Tensor, before: Tensor) -> Tensor:
+        """``2 B v - before``, which may be overwritten in ``before``."""
+        before.neg_().add_(self.operator @ v, alpha=2 / self.half)
+        return before.add_(v, alpha=2 * self.shift)
+
+
+def propagate(
+    operator: LinearOperator, expansion: Expansion, x: Tensor
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """``sum_k c_k T_k x`` (times, *x.shape), and the last two terms ``T_K x, T_{K-1} x``."""
+    c = expansion.coefficients
+    step = Recurrence(operator, expansion)
+    out = torch.stack([float(value) * x for value in c[:, 0]])
+    before, v = torch.zeros_like(x), x.clone()
+    for k in range(1, c.shape[1]):
+        before, v = v, step.first(v) if k == 1 else step.next(v, before)
+        for row, value in zip(out, c[:, k], strict=True):
+            # what rounding would swallow
+            if abs(value) > 1e-25:
+                row.add_(v, alpha=float(value))
+    return out, (v, before)
+
+
+def adjoint(operator: LinearOperator, expansion: Expansion, gradient: Tensor) -> Tensor:
+    """The gradient to x from that to all the states, for a symmetric operator: one recurrence from
+    the last term to the first (Clenshaw)."""
+    c = torch.from_numpy(expansion.coefficients).to(gradient)
+    step = Recurrence(operator, expansion)
+    bar = torch.tensordot(c[:, -1], gradient, 1)
+    after = torch.zeros_like(bar)
+    for k in range(expansion.degree - 1, -1, -1):
+        new = step.next(bar, after) if k else step.first(bar).sub_(after)
+        after, bar = bar, new.add_(torch.tensordot(c[:, k], gradient, 1))
+    return bar
+
+
+def adjoint_with_parameters(
+    operator: LinearOperator,
+    held: Sequence[Tensor],
+    expansion: Expansion,
+    last: tuple[Tensor, Tensor],
+    gradient: Tensor,
+) -> tuple[Tensor, list[Tensor]]:
+    """The gradients to x and to the tensors behind a symmetric operator.
+
+    The terms of the expansion come back from the last two of them, as the recurrence runs both
+    ways, so memory does not grow with their number; one product a term gives the term before, its
+    derivative the rest.
+    """
+    c = torch.from_numpy(expansion.coefficients).to(gradient)
+    step = Recurrence(operator, expansion)
+    ahead, v = last
+    bar = torch.tensordot(c[:, -1], gradient, 1)
+    after = torch.zeros_like(bar)
+    totals = [torch.zeros_like(t) for t in held]
+    for k in range(expansion.degree - 1, -1, -1):
+        twice = 2.0 if k else 1.0
+        with torch.enable_grad():
+            leaf = v.detach().requires_grad_()
+            product = operator @ leaf
+        back, *found = torch.autograd.grad(product, [leaf, *held], bar, allow_unused=True)
+        for total, part in zip(totals, found, strict=True):
+            if part is not None:
+                total.add_(part, alpha=twice / step.half)
+        new = twice * step.scaled(back.clone(), bar) - after
+        after, bar = bar, new.add_(torch.tensordot(c[:, k], gradient, 1))
+        if k:
+            ahead, v = v, 2 * step.scaled(product.detach().clone(), v) - ahead
+    return bar, totals

@@ -1,0 +1,176 @@
+"""``exp(-t A) x`` for symmetric operators: by Chebyshev, by Lanczos, with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+from topodiff.solvers import chebyshev, lanczos
+from topodiff.solvers.assembled import assembled
+from topodiff.solvers.held import with_aliases
+from topodiff.solvers.krylov.solve import default_tolerance
+from topodiff.solvers.problem import Problem
+from topodiff.solvers.solution import OK, Solution
+
+# for Lanczos, a quarter of a gigabyte of vectors
+MEMORY = 1 << 28
+
+
+def solve_chebyshev(
+    problem: Problem, solver: str, *, tol: float | None = None, max_degree: int = 20_000
+) -> Solution:
+    """The exact heat kernel of a linear law by a Chebyshev expansion on the interval of
+    ``spectral_bound()``: about sqrt(2 rho t log(1/tol)) products for all times together.
+
+    Args:
+        tol: on the error over |x0|, by default eps^(3/4); the a-priori bound of what the expansion
+            leaves out is returned in ``stats.error_bound``. Rounding comes on top.
+        max_degree: where to give up, with status ``"max_steps"`` and the bound reached.
+    """
+    operator, tol = _prepare(problem, solver, tol)
+    if max_degree < 1:
+        raise ValueError(f"max_degree must be >= 1, got {max_degree}")
+    times = [float(t) for t in problem.times]
+    with torch.no_grad():
+        expansion = chebyshev.expand(operator, times, tol, max_degree)
+    system = problem.system
+    system.evaluations = system.iterations = expansion.degree
+
+    def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
+        return chebyshev.propagate(fast, expansion, x)
+
+    states = _propagate(problem, operator, forward, lambda: expansion)
+    status = OK if expansion.complete else "max_steps"
+    return _solution(problem, states, status, max(expansion.bound))
+
+
+def solve_krylov(
+    problem: Problem,
+    solver: str,
+    *,
+    tol: float | None = None,
+    max_iterations: int = 2000,
+    memory: int = MEMORY,
+) -> Solution:
+    """The exact heat kernel of a linear law in the Krylov space of x0 (Lanczos), which adapts to
+    the state: fewer products than Chebyshev where x0 is smooth or the spectrum has outliers.
+
+    Gradients are those of a Chebyshev expansion of the same tolerance.
+
+    Args:
+        tol: on the error over |x0| (Frobenius norms over all channels), by default eps^(3/4); the
+            a-posteriori bound reached is returned in ``stats.error_bound``.
+        max_iterations: where to give up, with status ``"max_steps"``.
+        memory: bytes for vectors; more vectors are made twice instead of kept.
+    """
+    operator, tol = _prepare(problem, solver, tol)
+    if max_iterations < 1:
+        raise ValueError(f"max_iterations must be >= 1, got {max_iterations}")
+    times = [float(t) for t in problem.times]
+    found: list[lanczos.Propagated] = []
+
+    def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
+        found.append(lanczos.propagate(fast, times, x, tol, max_iterations, memory))
+        return found[0].x, None
+
+    def expansion() -> chebyshev.Expansion:
+        return chebyshev.expand(operator, times, tol, 20_000)
+
+    states = _propagate(problem, operator, forward, expansion)
+    result = found[0]
+    problem.system.evaluations, problem.system.iterations = result.products, result.iterations
+    return _solution(problem, states, OK if result.complete else "max_steps", result.bound)
+
+
+def _prepare(problem: Problem, solver: str, tol: float | None) -> tuple[LinearOperator, float]:
+    system = problem.system
+    operator = system.operator(0.0) if system.linear and system.autonomous else None
+    if system.order != 1 or operator is None:
+        raise ValueError(
+            f"{solver} is the exact solution of dx/dt = -A x: it needs a LinearOperator, or a law "
+            f"with linear = autonomous = True; got {system}"
+        )
+    if not operator.symmetric:
+        raise ValueError(
+            f"{solver} needs a symmetric operator, and {operator} is not known to be one "
+            "(operator.symmetric is False): take dopri5 or an implicit solver"
+        )
+    if problem.callback is not None:
+        raise ValueError(f"{solver} makes no steps and takes no callback; use save_at")
+    tol = default_tolerance(problem.x0.dtype) if tol is None else float(tol)
+    if not tol > 0:
+        raise ValueError(f"tol must be positive, got {tol}")
+    operator._check_state(problem.x0)
+    return operator, tol
+
+
+def _solution(problem: Problem, states: Tensor, status: str, bound: float) -> Solution:
+    problem.saved.clear()
+    problem.saved_at.clear()
+    for number, state in enumerate(states):
+        problem.save(number, state)
+    return problem.solution(states[-1], problem.times[-1], status, error_bound=bound)
+
+
+Forward = Callable[[LinearOperator, Tensor], tuple[Tensor, tuple | None]]
+
+
+def _propagate(
+    problem: Problem,
+    operator: LinearOperator,
+    forward: Forward,
+    expansion: Callable[[], chebyshev.Expansion],
+) -> Tensor:
+    """The states at all times, connected to x0, to what the operator holds and to the times."""
+    x0 = problem.x0
+    aliased, held = with_aliases(operator)
+    with torch.no_grad():
+        fast = assembled(operator, x0)
+    flat = x0.reshape(operator.shape[1], -1) if x0.numel() else x0
+    states = _Heat.apply(flat, forward, expansion, fast, aliased, *held)
+    states = states.reshape(len(states), *x0.shape)
+    rows = []
+    for t, state in zip(problem.times, states, strict=True):
+        if isinstance(t, Tensor) and t.requires_grad and torch.is_grad_enabled():
+            # d/dt exp(-t A) x = -A exp(-t A) x
+            slope = (fast @ state.detach()).to(state.dtype)
+            state = state - (t - t.detach()).to(state.dtype) * slope
+        rows.append(state)
+    return torch.stack(rows)
+
+
+class _Heat(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        forward: Forward,
+        expansion: Callable[[], chebyshev.Expansion],
+        fast: LinearOperator,
+        aliased: LinearOperator,
+        *held: Tensor,
+    ) -> Tensor:
+        states, last = forward(fast, x)
+        ctx.expansion, ctx.fast, ctx.aliased = expansion, fast, aliased
+        ctx.num_last = 0 if last is None or not held else 2
+        ctx.save_for_backward(x, *(last or ())[: ctx.num_last], *held)
+        return states
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        x, *saved = ctx.saved_tensors
+        last, held = saved[: ctx.num_last], saved[ctx.num_last :]
+        expansion = ctx.expansion()
+        if not held:
+            return chebyshev.adjoint(ctx.fast, expansion, grads[0]), *[None] * 4
+        if not last:
+            last = chebyshev.propagate(ctx.fast, expansion, x)[1]
+        for_x, for_held = chebyshev.adjoint_with_parameters(
+            ctx.aliased, held, expansion, tuple(last), grads[0]
+        )
+        return for_x, *[None] * 4, *for_held

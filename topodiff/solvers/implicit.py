@@ -1,0 +1,119 @@
+"""Implicit methods: backward Euler, Crank-Nicolson, BDF2, Adams-Moulton."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from topodiff.solvers.law import Scalar, System
+from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
+from topodiff.solvers.multistep import check_order, predictor_corrector
+from topodiff.solvers.problem import Problem
+from topodiff.solvers.runge_kutta import combine, stages
+from topodiff.solvers.solution import OK, Solution
+from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stage import Stage
+from topodiff.solvers.tableaus import (
+    ADAMS_MOULTON,
+    BACKWARD_EULER,
+    BDF2,
+    RK4,
+    TRAPEZOID,
+    Multistep,
+)
+
+METHODS = {"implicit_euler": BACKWARD_EULER, "crank_nicolson": TRAPEZOID, "bdf2": BDF2}
+
+
+class Implicit:
+    """``x' - h implicit f(t + h, x') = sum of past states and derivatives``.
+
+    Missing past: BDF2 starts with backward Euler, Adams-Moulton of order 3 and 4 with RK4.
+    """
+
+    def __init__(self, system: System, method: Multistep, stage: Stage) -> None:
+        self.system, self.method, self.stage = system, method, stage
+
+    def step(self, t: Scalar, h: Scalar, x: Tensor, carry: Carry) -> tuple[Tensor, Carry, str]:
+        method, history = self.method, self.method.history
+        if not method.slopes:
+            past = (x, *carry)
+            if len(past) <= history:
+                method = BACKWARD_EULER
+            b = method.states[0] * x
+            for weight, state in zip(method.states[1:], past[1:], strict=False):
+                b = b + weight * state
+        else:
+            past = (self.system(t, x), *carry)
+            if len(past) <= history:
+                slopes = stages(self.system, RK4, t, h, x, past[0])
+                return combine(x, RK4.b, slopes, h), past[:history], OK
+            b = combine(x, method.slopes, past, h)
+        new, status = self.stage.solve(t + h, method.implicit * h, b, x)
+        return new, past[:history], status
+
+
+def solve(
+    problem: Problem,
+    solver: str,
+    *,
+    step_size: float | None = None,
+    num_steps: int | None = None,
+    method: str = "auto",
+    preconditioner: Any = "auto",
+    tol: float | None = None,
+    max_iterations: int = 1000,
+    newton_iterations: int = 20,
+) -> Solution:
+    """Backward Euler (order 1, L-stable, energies fall whatever the step), Crank-Nicolson (2,
+    A-stable: fast modes oscillate for large steps) and BDF2 (2, L-stable).
+
+    Args:
+        method: of the linear solves: cg, minres, gmres; auto goes by the operator.
+        preconditioner: of linear laws: jacobi (block Jacobi), chebyshev, None, a callable; auto.
+        tol: relative residual of each solve, by default eps^(3/4).
+        max_iterations: of a linear solve; newton_iterations: of Newton's method, for laws that are
+            not linear.
+    """
+    stage = Stage(problem.system, method, preconditioner, tol, max_iterations, newton_iterations)
+    counts = step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
+    return march(problem, Implicit(problem.system, METHODS[solver], stage), counts)
+
+
+def adams_moulton(
+    problem: Problem,
+    solver: str,
+    *,
+    order: int = 4,
+    mode: str = "auto",
+    step_size: float | None = None,
+    num_steps: int | None = None,
+    allow_unstable: bool = False,
+    method: str = "auto",
+    preconditioner: Any = "auto",
+    tol: float | None = None,
+    max_iterations: int = 1000,
+    newton_iterations: int = 20,
+) -> Solution:
+    """Adams and Moulton, orders 1 to 4.
+
+    Args:
+        mode: ``"implicit"``: each step solves its equation; ``"predictor_corrector"``:
+            Adams-Bashforth predicts, one evaluation corrects; ``"auto"``: implicit for linear laws.
+    """
+    formula = ADAMS_MOULTON[check_order(solver, order)]
+    modes = ("auto", "implicit", "predictor_corrector")
+    if mode not in modes:
+        raise ValueError(f"mode must be one of {', '.join(modes)}; got {mode!r}")
+    linear = problem.system.linear and problem.system.order == 1
+    if mode == "predictor_corrector" or (mode == "auto" and not linear):
+        return predictor_corrector(
+            problem, order=order, step_size=step_size, num_steps=num_steps,
+            allow_unstable=allow_unstable,
+        )  # fmt: skip
+    stage = Stage(problem.system, method, preconditioner, tol, max_iterations, newton_iterations)
+    least = max(DEFAULT_STEPS, least_steps(problem, solver, order))
+    counts = step_counts(problem, step_size, num_steps, least)
+    check_step(problem, solver, counts, allow_unstable, order)
+    return march(problem, Implicit(problem.system, formula, stage), counts)

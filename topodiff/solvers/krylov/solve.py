@@ -1,0 +1,193 @@
+"""Linear systems without matrices, and their gradients without unrolled iterations."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+from topodiff.solvers.krylov.cg import conjugate_gradients
+from topodiff.solvers.krylov.gmres import generalized_minimal_residual
+from topodiff.solvers.krylov.minres import minimal_residual
+from topodiff.solvers.krylov.preconditioners import BlockJacobi, Chebyshev
+from topodiff.solvers.krylov.result import LinearSolution, Product
+
+METHODS = {
+    "cg": conjugate_gradients,
+    "minres": minimal_residual,
+    "gmres": generalized_minimal_residual,
+}
+PRECONDITIONERS = ("auto", "jacobi", "chebyshev")
+
+
+def default_tolerance(dtype: torch.dtype) -> float:
+    """eps^(3/4): 1.8e-12 for float64, 6.4e-6 for float32."""
+    return torch.finfo(dtype).eps ** 0.75
+
+
+def choose_method(method: str, operator: LinearOperator) -> str:
+    """The method of that name; ``"auto"``: cg, minres or gmres, by what the operator is.
+
+    Raises:
+        ValueError: for an unknown name, and for cg or minres on an operator that is not known to be
+            symmetric.
+    """
+    if method == "auto":
+        if operator.positive_semidefinite:
+            return "cg"
+        return "minres" if operator.symmetric else "gmres"
+    if method not in METHODS:
+        raise ValueError(f"method must be auto, {', '.join(METHODS)}; got {method!r}")
+    if method != "gmres" and not operator.symmetric:
+        raise ValueError(
+            f"{method} needs a symmetric operator, and {operator} is not known to be one "
+            '(operator.symmetric is False): take method="gmres"'
+        )
+    return method
+
+
+class LinearSystem:
+    """An operator with the method and preconditioner for it; solves with it and its transpose.
+
+    Args:
+        operator: A, square.
+        dtype: of the states.
+        method, preconditioner, tol, max_iterations: as of :func:`linear_solve`.
+        lower: lower bound of the spectrum, where one is known.
+    """
+
+    def __init__(
+        self,
+        operator: LinearOperator,
+        dtype: torch.dtype,
+        method: str = "auto",
+        preconditioner: Any = "auto",
+        tol: float | None = None,
+        max_iterations: int = 1000,
+        lower: float | None = None,
+    ) -> None:
+        operator._check_square()
+        self.operator = operator
+        self.method = choose_method(method, operator)
+        self.tol = default_tolerance(dtype) if tol is None else tol
+        if not self.tol > 0 or max_iterations < 1:
+            raise ValueError(
+                f"tol must be positive and max_iterations >= 1, got {tol} and {max_iterations}"
+            )
+        self.max_iterations = max_iterations
+        self.preconditioner = self._choose(preconditioner, dtype, lower)
+
+    def _choose(self, given: Any, dtype: torch.dtype, lower: float | None) -> Any:
+        if given is None or callable(given):
+            return given
+        if given not in PRECONDITIONERS:
+            raise ValueError(
+                f"preconditioner must be None, a callable or one of {', '.join(PRECONDITIONERS)}; "
+                f"got {given!r}"
+            )
+        if given == "chebyshev":
+            return Chebyshev(self.operator, lower)
+        if given == "jacobi" or self.operator.positive_semidefinite:
+            return BlockJacobi(self.operator, dtype)
+        return None
+
+    @torch.no_grad()
+    def solve(
+        self, b: Tensor, guess: Tensor | None = None, transpose: bool = False
+    ) -> LinearSolution:
+        """``A x = b``, or ``A^T x = b``, for b of any shape that A takes."""
+        operator = self.operator.T if transpose else self.operator
+        shape = b.shape
+        lead = operator._check_state(b)
+        channels = shape[lead:].numel()
+
+        def flat(x: Tensor) -> Tensor:
+            return x.reshape(-1, channels)
+
+        def apply(x: Tensor) -> Tensor:
+            return flat(operator._apply(x.reshape(*operator.col_shape, channels)))
+
+        precondition: Product | None = self.preconditioner
+        if precondition is not None and transpose and not self.operator.symmetric:
+            precondition = self.preconditioner.transpose
+        before = getattr(self.preconditioner, "products", 0)
+        found = METHODS[self.method](
+            apply, flat(b), None if guess is None else flat(guess), self.tol, self.max_iterations,
+            precondition,
+        )  # fmt: skip
+        products = found.products + getattr(self.preconditioner, "products", 0) - before
+        return found._replace(x=found.x.reshape(shape), products=products)
+
+    def adjoint(self, gradient: Tensor) -> Tensor:
+        """``A^-T gradient``, with a warning if that fails."""
+        found = self.solve(gradient, transpose=True)
+        if found.status != "converged":
+            warnings.warn(
+                f"the linear solve of a backward pass ended with status {found.status!r} and "
+                f"relative residual {found.residual:.2g}: gradients are inexact", stacklevel=2,
+            )  # fmt: skip
+        return found.x
+
+
+class _Implicit(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, x: Tensor, adjoint: Callable) -> Tensor:
+        ctx.adjoint = adjoint
+        return x.clone()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.adjoint(grads[0]), None, None
+
+
+def implicit(residual: Tensor, x: Tensor, adjoint: Callable[[Tensor], Tensor]) -> Tensor:
+    """x with the gradient of the solution of ``r(x, p) = 0`` (implicit function theorem).
+
+    Args:
+        residual: ``r(x, p)`` evaluated at the constant x, with its graph to the parameters p; the
+            sign is such that ``dr/dx = -A``.
+        x: the solution, constant.
+        adjoint: ``g -> A^-T g``.
+    """
+    return _Implicit.apply(residual, x, adjoint) if residual.requires_grad else x
+
+
+def linear_solve(
+    operator: LinearOperator,
+    b: Tensor,
+    *,
+    method: str = "auto",
+    preconditioner: Any = "auto",
+    tol: float | None = None,
+    max_iterations: int = 1000,
+    guess: Tensor | None = None,
+) -> LinearSolution:
+    """``x`` with ``A x = b``, channel by channel, with gradients to b and to what A holds.
+
+    The backward pass solves ``A^T y = gradient``; nothing of the iteration is kept.
+
+    Args:
+        operator: A, square.
+        b: (*row_shape, *channels).
+        method: ``"cg"`` (symmetric positive definite), ``"minres"`` (symmetric), ``"gmres"``, or
+            ``"auto"``, which goes by the tags of the operator.
+        preconditioner: ``"jacobi"`` (block Jacobi), ``"chebyshev"``, a callable r -> z (for gmres
+            with a ``transpose`` for backward), None; ``"auto"``: Jacobi for semidefinite operators.
+        tol: on ``|b - A x| / |b|``; by default eps^(3/4).
+        max_iterations: where to give up, with status ``"max_iterations"`` and the last iterate.
+        guess: where to start, instead of 0.
+
+    Raises:
+        ValueError: for cg or minres on an operator that is not known to be symmetric.
+    """
+    with torch.no_grad():
+        system = LinearSystem(operator, b.dtype, method, preconditioner, tol, max_iterations)
+    found = system.solve(b.detach(), guess)
+    if not torch.is_grad_enabled():
+        return found
+    return found._replace(x=implicit(b - operator @ found.x, found.x, system.adjoint))

@@ -1,0 +1,141 @@
+"""The heat kernel by Lanczos's process from the state itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.linalg
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+
+_FIRST_CHECK = 6
+
+
+class Propagated(NamedTuple):
+    """``exp(-t A) x`` at all times, (times, *x.shape), what it took and how good it is."""
+
+    x: Tensor
+    iterations: int
+    products: int
+    bound: float
+    complete: bool
+
+
+class _Tridiagonal:
+    """The projection ``T = V^T A V`` on the space of the first m vectors."""
+
+    def __init__(self, alpha: list[float], beta: list[float]) -> None:
+        values, vectors = scipy.linalg.eigh_tridiagonal(alpha, beta[: len(alpha) - 1])
+        self.values, self.vectors = values, vectors
+
+    def exponential(self, t: float) -> np.ndarray:
+        """``exp(-t T) e_1``."""
+        return self.vectors @ (np.exp(-t * self.values) * self.vectors[0])
+
+    def error(self, t: float, beta: float) -> float:
+        """``beta int_0^t |e_m^T exp(-s T) e_1| ds``, a bound of the error over |x| for a positive
+        semidefinite operator (Hochbruck and Lubich 1997, theorem 1); the sign under the integral
+        never changes, since T has positive numbers beside its diagonal."""
+        rates = t * self.values
+        small = np.abs(rates) < 1e-8
+        phi = np.where(small, 1 - rates / 2, -np.expm1(-rates) / np.where(small, 1.0, rates))
+        integral = self.vectors[-1] @ (phi * self.vectors[0])
+        return beta * t * abs(float(integral))
+
+
+def propagate(
+    operator: LinearOperator,
+    times: Sequence[float],
+    x: Tensor,
+    tol: float,
+    max_iterations: int,
+    memory: int,
+) -> Propagated:
+    """``|x| V exp(-t T) e_1`` in the Krylov space of x, all channels as one vector.
+
+    Vectors are kept up to ``memory`` bytes; those beyond are made a second time.
+    """
+    size = float(x.double().norm()) if x.numel() else 0.0
+    lower = 0.0 if operator.positive_semidefinite else -operator.spectral_bound()
+    growth = float(np.exp(-max(times) * lower))
+    if size == 0:
+        return Propagated(torch.stack([x] * len(times)), 0, 0, 0.0, True)
+    keep = max(memory // (x.numel() * x.element_size()), 2)
+    process = _Process(operator, x / size, keep)
+    check = _FIRST_CHECK
+    while True:
+        invariant = process.extend(min(check, max_iterations))
+        projection = _Tridiagonal(process.alpha, process.beta)
+        bound = (
+            0.0 if invariant else growth * max(projection.error(t, process.beta[-1]) for t in times)
+        )
+        if bound <= tol or invariant or len(process.alpha) >= max_iterations:
+            break
+        check = len(process.alpha) + max(len(process.alpha) // 4, 4)
+    weights = np.stack([size * projection.exponential(t) for t in times])
+    out, products = process.combine(weights)
+    m = len(process.alpha)
+    return Propagated(out, m, products, bound, bound <= tol)
+
+
+class _Process:
+    """Lanczos's three-term recurrence, without reorthogonalisation: the error bound above holds all
+    the same (Druskin, Greenbaum and Knizhnerman 1998)."""
+
+    def __init__(self, operator: LinearOperator, start: Tensor, keep: int) -> None:
+        self.operator, self.keep = operator, keep
+        self.alpha: list[float] = []
+        self.beta: list[float] = []
+        self.basis: list[Tensor] = []
+        self.v, self.before = start, torch.zeros_like(start)
+
+    def _advance(self, v: Tensor, before: Tensor, k: int) -> Tensor:
+        """``A v - beta_{k-1} v_{k-1} - alpha_k v``; alpha_k is found if it is not known."""
+        w = self.operator @ v
+        if k:
+            w = w.sub_(before, alpha=self.beta[k - 1]) if k else w
+        if k == len(self.alpha):
+            self.alpha.append(_dot(w, v))
+        return w.sub_(v, alpha=self.alpha[k])
+
+    def extend(self, m: int) -> bool:
+        """Up to m vectors; whether their space is invariant."""
+        while len(self.alpha) < m:
+            k = len(self.alpha)
+            if k < self.keep:
+                self.basis.append(self.v)
+            w = self._advance(self.v, self.before, k)
+            self.beta.append(float(w.norm()))
+            scale = max(abs(a) for a in self.alpha) + max(self.beta)
+            if self.beta[-1] <= 4 * torch.finfo(w.dtype).eps * scale:
+                return True
+            self.before, self.v = self.v, w.div_(self.beta[-1])
+        return False
+
+    def combine(self, weights: np.ndarray) -> tuple[Tensor, int]:
+        """``sum_k weights[:, k] v_k`` and the number of products since the start."""
+        out = torch.zeros(len(weights), *self.basis[0].shape).to(self.basis[0])
+        for column, v in zip(weights.T, self.basis, strict=False):
+            _add(out, column, v)
+        m, kept = len(self.alpha), len(self.basis)
+        if m > kept:
+            v, before = self.basis[-1], self.basis[-2]
+            for k in range(kept - 1, m - 1):
+                w = self._advance(v, before, k).div_(self.beta[k])
+                before, v = v, w
+                _add(out, weights[:, k + 1], v)
+            return out, m + m - kept
+        return out, m
+
+
+def _add(out: Tensor, column: np.ndarray, v: Tensor) -> None:
+    for row, weight in zip(out, column, strict=True):
+        row.add_(v, alpha=float(weight))
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(torch.dot(a.reshape(-1), b.reshape(-1)))

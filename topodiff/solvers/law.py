@@ -1,0 +1,144 @@
+"""What solvers ask of a law, and the one form in which they see all laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+
+Scalar = float | Tensor
+
+
+class Law(Protocol):
+    """A law of motion: ``dx/dt = law(t, x)``, or ``d2x/dt2 = law.acceleration(t, x, v)``.
+
+    ``__call__`` alone is needed (for order 2 ``acceleration`` alone); t is a tensor without
+    dimensions. Everything else is optional, read with the defaults given here, and lets more
+    solvers in or makes them faster:
+
+        order = 1                   2 for a law of second order; its state is a pair (x, v)
+        autonomous = False          t does not matter
+        linear = False              the law is -A x, nothing else, A = linear_operator(t)
+        symmetric = False           the Jacobian of x -> law(t, x) is symmetric (gradient flows)
+        linear_operator(t)          a LinearOperator A, the stiff part:
+                                    law(t, x) = -A x + rest(t, x)
+                                    (order 2: acceleration = -A x - damping v + rest(t, x))
+        rest(t, x)                  by default law(t, x) + A x
+        jvp(t, x, v)                Jacobian times v; by default from two reverse passes
+        acceleration(t, x, v)       order 2: force(t, x) - damping v
+        damping = 0.0               order 2: number or tensor, the only dependence on v
+        parameters()                for backward="adjoint": tensors that gradients are to reach
+    """
+
+    def __call__(self, t: Tensor, x: Tensor) -> Tensor:
+        """dx/dt, of the shape of x."""
+        ...
+
+
+class OperatorLaw:
+    """``dx/dt = -A x`` for a constant operator."""
+
+    order = 1
+    autonomous = True
+    linear = True
+
+    def __init__(self, operator: LinearOperator) -> None:
+        self.operator = operator
+        self.symmetric = operator.symmetric
+
+    def __call__(self, t: Tensor, x: Tensor) -> Tensor:
+        return -(self.operator @ x)
+
+    def linear_operator(self, t: Tensor) -> LinearOperator:
+        return self.operator
+
+    def __repr__(self) -> str:
+        return repr(self.operator)
+
+
+class System:
+    """A law with its defaults filled in and its evaluations counted.
+
+    The state of a law of second order is (2, *shape), positions before velocities, so that solvers
+    for first order take it as it is.
+    """
+
+    def __init__(self, law: Any, like: Tensor) -> None:
+        self.law = OperatorLaw(law) if isinstance(law, LinearOperator) else law
+        self.like = like
+        self.order: int = getattr(self.law, "order", 1)
+        if self.order not in (1, 2):
+            raise ValueError(f"a law has order 1 or 2 in time, got {self.order!r} from {law!r}")
+        needed = self.law if self.order == 1 else getattr(self.law, "acceleration", None)
+        if not callable(needed):
+            raise TypeError(
+                "a law is a LinearOperator L (dx/dt = -L x), a callable f(t, x) -> dx/dt, or has "
+                f"order = 2 and acceleration(t, x, v); got {type(law).__name__}"
+            )
+        self.autonomous = bool(getattr(self.law, "autonomous", False))
+        self.linear = bool(getattr(self.law, "linear", False))
+        self.symmetric = bool(getattr(self.law, "symmetric", False)) and self.order == 1
+        self.damping: Scalar = getattr(self.law, "damping", 0.0)
+        self.evaluations = 0
+        self.iterations = 0
+        self.residual = 0.0
+        self._operator: LinearOperator | None = None
+
+    def time(self, t: Scalar) -> Tensor:
+        """t as a tensor beside the state."""
+        return torch.as_tensor(t, dtype=self.like.dtype, device=self.like.device)
+
+    def __call__(self, t: Scalar, z: Tensor) -> Tensor:
+        if self.order == 2:
+            x, v = z.unbind(0)
+            return torch.stack([v, self.acceleration(t, x, v)])
+        self.evaluations += 1
+        return self._checked(self.law(self.time(t), z), z)
+
+    def acceleration(self, t: Scalar, x: Tensor, v: Tensor) -> Tensor:
+        self.evaluations += 1
+        return self._checked(self.law.acceleration(self.time(t), x, v), x)
+
+    def _checked(self, f: Any, x: Tensor) -> Tensor:
+        if not isinstance(f, Tensor) or f.shape != x.shape or f.dtype != x.dtype:
+            given = f"{tuple(f.shape)} of {f.dtype}" if isinstance(f, Tensor) else type(f).__name__
+            raise ValueError(
+                f"the law must return the derivative in the shape of the state, "
+                f"{tuple(x.shape)} of {x.dtype}; it returned {given}"
+            )
+        return f
+
+    def operator(self, t: Scalar) -> LinearOperator | None:
+        """The linear part A, or None."""
+        if self._operator is not None:
+            return self._operator
+        make: Callable | None = getattr(self.law, "linear_operator", None)
+        found = None if make is None else make(self.time(t))
+        if self.autonomous:
+            self._operator = found
+        return found
+
+    def rest(self, t: Scalar, x: Tensor) -> Tensor:
+        """``law(t, x) + A x`` for a law of first order."""
+        if self.linear:
+            return torch.zeros_like(x)
+        rest = getattr(self.law, "rest", None)
+        if rest is not None:
+            self.evaluations += 1
+            return self._checked(rest(self.time(t), x), x)
+        operator = self.operator(t)
+        assert operator is not None
+        self.evaluations += 1
+        return self(t, x) + operator @ x
+
+    @property
+    def jvp(self) -> Callable | None:
+        """``jvp(t, x, v)`` of the law itself, if it has one."""
+        return getattr(self.law, "jvp", None) if self.order == 1 else None
+
+    def __repr__(self) -> str:
+        return repr(self.law)

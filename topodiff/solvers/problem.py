@@ -1,0 +1,177 @@
+"""The question put to a solver, checked before any work."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+from topodiff.solvers.law import Scalar, System
+from topodiff.solvers.solution import Solution, Stats
+
+BACKWARD = ("direct", "checkpoint", "adjoint")
+State = Tensor | tuple[Tensor, Tensor]
+
+
+@dataclass
+class Problem:
+    """``x(0) = x0``; wanted are the states at the last times, or at those of ``save_at``.
+
+    Attributes:
+        system: the law.
+        x0: the state, (2, *shape) for a law of second order.
+        times: 0, the times to stop at, the end; rising.
+        wanted: whether the state at each of them is to be returned.
+        single: one state at the end is wanted, without a dimension for times.
+        callback: called with (t, state) after each step; a true result stops.
+        backward: direct, checkpoint or adjoint.
+        max_steps: where to give up.
+    """
+
+    system: System
+    x0: Tensor
+    times: list[Scalar]
+    wanted: list[bool]
+    single: bool
+    callback: Callable[[float, State], Any] | None = None
+    backward: str = "direct"
+    max_steps: int = 100_000
+    saved: list[Tensor] = field(default_factory=list)
+    saved_at: list[Scalar] = field(default_factory=list)
+
+    @property
+    def end(self) -> float:
+        return float(self.times[-1])
+
+    def save(self, number: int, x: Tensor) -> None:
+        """Keep the state at ``times[number]`` if it is wanted."""
+        if self.wanted[number]:
+            self.saved.append(x)
+            self.saved_at.append(self.times[number])
+
+    def stop_here(self, t: Scalar, x: Tensor) -> bool:
+        """Ask the callback."""
+        if self.callback is None:
+            return False
+        state: State = x if self.system.order == 1 else (x[0], x[1])
+        return bool(self.callback(float(t), state))
+
+    def solution(self, x: Tensor, t: Scalar, status: str, **stats: Any) -> Solution:
+        """The answer, with x and t the last good state and its time."""
+        system = self.system
+        work = {
+            "evaluations": system.evaluations,
+            "iterations": system.iterations,
+            "residual": system.residual,
+        }
+        found = Stats(**{**work, **stats})
+        dim = 0
+        if self.single:
+            ts = self._times([t])[0]
+        else:
+            ts = self._times(self.saved_at)
+            x = torch.stack(self.saved) if self.saved else x.new_empty(0, *x.shape)
+            dim = 1
+        if system.order == 1:
+            return Solution(x, ts, found, status)
+        return Solution(x.select(dim, 0), ts, found, status, x.select(dim, 1))
+
+    def _times(self, times: Sequence[Scalar]) -> Tensor:
+        return torch.tensor([float(t) for t in times], dtype=torch.float64, device=self.x0.device)
+
+
+def make_problem(
+    law: Any, x0: Any, t: Any, save_at: Any, backward: str, callback: Any, max_steps: int
+) -> Problem:
+    """Check everything that does not depend on the solver."""
+    if backward not in BACKWARD:
+        raise ValueError(f"backward must be one of {', '.join(BACKWARD)}; got {backward!r}")
+    if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
+        raise ValueError(f"max_steps must be a whole number >= 1, got {max_steps!r}")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {type(callback).__name__}")
+    first, second = x0 if isinstance(x0, (tuple, list)) and len(x0) == 2 else (x0, None)
+    _check_state("x0", first)
+    system = System(law, first)
+    if system.order == 2:
+        second = torch.zeros_like(first) if second is None else second
+        _check_state("the velocity in x0 = (x, v)", second)
+        if second.shape != first.shape or second.dtype != first.dtype:
+            raise ValueError(
+                f"x0 = (x, v) must be alike, got {tuple(first.shape)} of {first.dtype} and "
+                f"{tuple(second.shape)} of {second.dtype}"
+            )
+        first = torch.stack([first, second])
+    elif second is not None:
+        raise ValueError(f"the state of a law of first order is one tensor, got a pair for {law!r}")
+    if isinstance(law, LinearOperator):
+        law._check_square()
+        law._check_state(first)
+    times, wanted, single = _check_times(t, save_at)
+    problem = Problem(system, first, times, wanted, single, callback, backward, max_steps)
+    problem.save(0, first)
+    return problem
+
+
+def _check_state(name: str, x: Any) -> None:
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        given = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(f"{name} must be a floating-point tensor, got {given}")
+    if x.dim() == 0:
+        raise ValueError(f"{name} must have a dimension for cells, (n, *channels); got a number")
+    finite = x.detach().isfinite()
+    if not bool(finite.all()):
+        where = tuple((~finite).nonzero()[0].tolist())
+        raise ValueError(f"{name} is not finite: entry {where} is {float(x[where])}")
+
+
+def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
+    end = _scalar("t", t)
+    if float(end) < 0:
+        raise ValueError(
+            f"t is {float(end)}, but time runs forward from 0; to go back, solve the law -f(-t, x)"
+        )
+    if save_at is None:
+        return ([0.0], [True], True) if float(end) == 0 else ([0.0, end], [False, True], True)
+    saves = list(save_at.unbind(0)) if isinstance(save_at, Tensor) else list(save_at)
+    times = [_scalar(f"save_at[{i}]", s) for i, s in enumerate(saves)]
+    values = [float(s) for s in times]
+    for i, (a, b) in enumerate(pairwise(values)):
+        if not a < b:
+            raise ValueError(
+                f"save_at must rise: save_at[{i + 1}] = {b} comes after {a}; use sorted(set(...))"
+            )
+    if values and (values[0] < 0 or values[-1] > float(end)):
+        raise ValueError(
+            f"save_at must lie between 0 and t = {float(end)}, got {values[0]} to {values[-1]}"
+        )
+    wanted = [True] * len(times)
+    if not values or values[0] > 0:
+        times, wanted = [0.0, *times], [False, *wanted]
+    if float(times[-1]) < float(end):
+        times, wanted = [*times, end], [*wanted, False]
+    return times, wanted, False
+
+
+def _scalar(name: str, t: Any) -> Scalar:
+    """A number, or a tensor without dimensions that requires a gradient."""
+    if isinstance(t, Tensor):
+        if t.numel() != 1 or not (t.is_floating_point() or t.dtype == torch.int64):
+            raise TypeError(f"{name} must be one real number, got a tensor {tuple(t.shape)}")
+        value: Scalar = t.reshape(()) if t.requires_grad else float(t)
+    elif isinstance(t, (int, float)) and not isinstance(t, bool):
+        value = float(t)
+    else:
+        try:
+            value = float(t.item())
+        except (AttributeError, ValueError, TypeError):
+            raise TypeError(f"{name} must be one real number, got {t!r}") from None
+    if not math.isfinite(float(value)):
+        raise ValueError(f"{name} must be finite, got {float(value)}")
+    return value

@@ -1,0 +1,34 @@
+"""Multi-hop features computed once, before training."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+
+
+def sign_filters(operator: LinearOperator, x: Tensor, num_hops: int) -> Tensor:
+    """``X, A X, A^2 X, ..., A^r X``, what SIGN feeds to its network (Frasca et al., SIGN: Scalable
+    inception graph neural networks, 2020, eq. 4).
+
+    Args:
+        operator: A, square: for a normalised adjacency, ``L.identity() - L`` of a normalised
+            Laplacian L.
+        x: (*col_shape, *channels).
+        num_hops: r >= 0.
+
+    Returns:
+        (r + 1, *x.shape), with gradients.
+
+    Raises:
+        ValueError: for an operator that is not square, or r < 0.
+    """
+    operator._check_square()
+    if isinstance(num_hops, bool) or not isinstance(num_hops, int) or num_hops < 0:
+        raise ValueError(f"num_hops must be a whole number >= 0, got {num_hops!r}")
+    operator._check_state(x)
+    hops = [x]
+    for _ in range(num_hops):
+        hops.append(operator @ hops[-1])
+    return torch.stack(hops)

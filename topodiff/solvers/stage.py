@@ -1,0 +1,93 @@
+"""The equation of an implicit step, ``x - c f(t, x) = b``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from topodiff.operators import LinearOperator
+from topodiff.solvers.assembled import assembled
+from topodiff.solvers.held import held_tensors
+from topodiff.solvers.krylov.solve import LinearSystem, implicit
+from topodiff.solvers.law import Scalar, System
+from topodiff.solvers.newton import NewtonKrylov
+from topodiff.solvers.solution import OK
+
+STATUS = {"converged": OK, "max_iterations": "no_convergence"}
+
+
+class Stage:
+    """Solves ``x - c f(t, x) = b`` and ``x + c A x = b``, with implicit differentiation.
+
+    A linear law takes a Krylov method, any other one Newton's with a Krylov method inside.
+
+    Args:
+        system: the law.
+        method: cg, minres, gmres, or auto.
+        preconditioner: of linear parts: auto, jacobi, chebyshev, None, or a callable.
+        tol: relative residual; by default eps^(3/4).
+        max_iterations: of one linear solve.
+        newton_iterations: of one nonlinear solve.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        method: str = "auto",
+        preconditioner: Any = "auto",
+        tol: float | None = None,
+        max_iterations: int = 1000,
+        newton_iterations: int = 20,
+    ) -> None:
+        self.system = system
+        self.method, self.preconditioner = method, preconditioner
+        self.tol, self.max_iterations = tol, max_iterations
+        self._known: tuple[LinearOperator, float, LinearSystem] | None = None
+        self.newton = NewtonKrylov(system, method, tol, max_iterations, newton_iterations)
+
+    def solve(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
+        """x and a status; c > 0, a tensor if a gradient to it is wanted."""
+        if self.system.linear and self.system.order == 1:
+            return self.solve_linear(t, c, b, guess)
+        return self.newton.solve(t, c, b, guess)
+
+    def solve_linear(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
+        """The same with the linear part ``-A x`` in place of f."""
+        operator = self.system.operator(t)
+        if operator is None:
+            raise ValueError(
+                f"this solver needs the linear part of the law, and {self.system} has no "
+                "linear_operator(t)"
+            )
+        shifted = self._shifted(operator, float(c), b)
+        found = shifted.solve(b.detach(), guess.detach())
+        self.system.evaluations += found.products
+        self.system.iterations += found.iterations
+        self.system.residual = max(self.system.residual, found.residual)
+        x = found.x
+        if torch.is_grad_enabled():
+            x = implicit(self._residual(operator, c, b, x), x, shifted.adjoint)
+        return x, STATUS.get(found.status, found.status)
+
+    def _shifted(self, operator: LinearOperator, c: float, like: Tensor) -> LinearSystem:
+        """``I + c A``, made once for each A and c."""
+        if self._known is not None and self._known[:2] == (operator, c):
+            return self._known[2]
+        with torch.no_grad():
+            shifted = assembled(operator.identity() + c * operator, like)
+            # I + c A is positive definite where A is semidefinite, and 1 bounds its spectrum
+            system = LinearSystem(
+                shifted, like.dtype, self.method, self.preconditioner, self.tol,
+                self.max_iterations, 1.0 if shifted.positive_semidefinite else None,
+            )  # fmt: skip
+        self._known = (operator, c, system)
+        return system
+
+    def _residual(self, operator: LinearOperator, c: Scalar, b: Tensor, x: Tensor) -> Tensor:
+        """``b - x - c A x``, with its graph; what is constant in it does not matter."""
+        if not isinstance(c, Tensor) and not held_tensors(operator):
+            return b
+        self.system.evaluations += 1
+        return b - x - c * (operator @ x)

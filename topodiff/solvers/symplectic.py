@@ -1,0 +1,70 @@
+"""Symplectic steps for laws of second order, ``d2x/dt2 = force(t, x) - damping v``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from topodiff.solvers.law import Scalar, System
+from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
+from topodiff.solvers.problem import Problem
+from topodiff.solvers.solution import OK, Solution
+from topodiff.solvers.stability import check_step, least_steps
+
+
+class SymplecticEuler:
+    """``v' = v + h a(t, x, v)``, ``x' = x + h v'``: order 1, the IMEX step of GraphCON (Rusch et
+    al., Graph-coupled oscillator networks, 2022, eq. 3)."""
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+
+    def step(self, t: Scalar, h: Scalar, z: Tensor, carry: Carry) -> tuple[Tensor, Carry, str]:
+        x, v = z.unbind(0)
+        v = v + h * self.system.acceleration(t, x, v)
+        return torch.stack([x + h * v, v]), (), OK
+
+
+class Leapfrog:
+    """Velocity Verlet, ``v = v + h/2 a(x)``, ``x' = x + h v``, ``v' = v + h/2 a(x')``: order 2 and
+    one evaluation a step.
+
+    Damping enters explicitly in the first half and implicitly in the second, which keeps the order
+    (Hairer, Lubich and Wanner, Geometric numerical integration, 2006, section VI.3).
+    """
+
+    def __init__(self, system: System) -> None:
+        self.system = system
+
+    def step(self, t: Scalar, h: Scalar, z: Tensor, carry: Carry) -> tuple[Tensor, Carry, str]:
+        x, v = z.unbind(0)
+        still = torch.zeros_like(v)
+        damping = self.system.damping
+        force = carry[0] if carry else self.system.acceleration(t, x, still)
+        v = v + h / 2 * (force - damping * v)
+        x = x + h * v
+        force = self.system.acceleration(t + h, x, still)
+        v = (v + h / 2 * force) / (1 + h / 2 * damping)
+        return torch.stack([x, v]), (force,), OK
+
+
+def solve(
+    problem: Problem,
+    solver: str,
+    *,
+    step_size: float | None = None,
+    num_steps: int | None = None,
+    allow_unstable: bool = False,
+) -> Solution:
+    """Leapfrog (verlet) or symplectic Euler."""
+    if problem.system.order != 2:
+        raise ValueError(
+            f"{solver} steps laws of second order (order = 2, acceleration(t, x, v)); "
+            f"{problem.system} has order 1: take rk4, dopri5 or an implicit solver"
+        )
+    name = "leapfrog" if solver == "verlet" else solver
+    least = max(DEFAULT_STEPS, least_steps(problem, name))
+    counts = step_counts(problem, step_size, num_steps, least)
+    check_step(problem, name, counts, allow_unstable)
+    stepper = SymplecticEuler if name == "symplectic_euler" else Leapfrog
+    return march(problem, stepper(problem.system), counts)
