@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import elu
 
 from topodiff.complexes import CellComplex
-from topodiff.nn import NeuralSheafDiffusion, SheafLearner
+from topodiff.nn import FrameLearner, NeuralSheafDiffusion, SheafLearner
 from topodiff.sheaves import Orthogonal
 
 
@@ -44,6 +44,15 @@ def maps_and_weight(learner: SheafLearner, x: Tensor, v: int, u: int) -> tuple[T
     return matrix, weight
 
 
+def frame(learner: FrameLearner, K: CellComplex, x: Tensor, v: int) -> Tensor:
+    """``O_v`` (d, d) of a flat bundle."""
+    tail, head = K.edge_index
+    around = torch.cat([head[tail == v], tail[head == v]])
+    mean = x[around].mean(0) if len(around) else torch.zeros_like(x[v])
+    params = learner.weight[0] @ x[v].flatten() + learner.weight[1] @ mean.flatten()
+    return learner.family(params.tanh())
+
+
 def householder(params: Tensor, d: int) -> Tensor:
     """Product of reflections along the columns of a unit lower triangular matrix."""
     lower = torch.eye(d, dtype=params.dtype)
@@ -65,7 +74,12 @@ def laplacian(model: NeuralSheafDiffusion, layer, learner, K: CellComplex, x: Te
     rows = []
     for u, v in K.edge_index.T.tolist():
         row = torch.zeros(d, n, d, dtype=x.dtype)
-        (of_u, weight), (of_v, _) = (maps_and_weight(learner, x, *e) for e in ((u, v), (v, u)))
+        if model.flat:
+            of_u, of_v = frame(learner, K, x, u), frame(learner, K, x, v)
+            weight = torch.ones(())
+        else:
+            of_u, weight = maps_and_weight(learner, x, u, v)
+            of_v, _ = maps_and_weight(learner, x, v, u)
         row[:, u], row[:, v] = -weight * of_u, weight * of_v
         rows.append(row.reshape(d, n * d))
     delta = torch.cat(rows) if rows else torch.zeros(0, n * d, dtype=x.dtype)

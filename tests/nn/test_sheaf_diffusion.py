@@ -55,6 +55,8 @@ OPTIONS = {
     "raw rotations": {"normalized": False, "edge_weights": True},
     "not augmented": {"maps": "diagonal", "normalized": True, "high_pass": True},
     "not augmented rotations": {"normalized": True},
+    "bundle": {"maps": "bundle", "low_pass": True},
+    "bundle of givens": {"maps": "bundle", "stalk_dim": 4, "parametrization": "givens"},
     "no layers": {"num_layers": 0},
 }
 
@@ -88,3 +90,75 @@ def test_knows_neither_numbering_nor_orientation(name):
 
     assert_permutation_equivariant(vertices, K)
     assert_orientation_equivariant(vertices, K)
+
+
+@pytest.mark.parametrize("name", ["orthogonal, weights", "general", "both filters", "bundle"])
+def test_gradients_are_those_of_finite_differences(name):
+    made = model(**{**OPTIONS[name], "num_layers": 1, "stalk_dim": 2})
+    K = graph(4, 4)
+    wanted = [p for p in made.parameters() if p.numel() < 50]
+    assert torch.autograd.gradcheck(lambda *_: made(K), wanted, atol=1e-6)
+    x = K.x[0].requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: made(K, x), x, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["orthogonal, weights", "general", "diagonal", "bundle", "sum"])
+def test_a_batch_is_its_parts(name):
+    made = model(**OPTIONS[name])
+    parts = [graph(5, 6), graph(3, 0), graph(0, 0), graph(7, 12)]
+    torch.testing.assert_close(made(td.batch(parts)), torch.cat([made(K) for K in parts]))
+
+
+@pytest.mark.parametrize("maps", [*MAP_FAMILIES, "bundle"])
+def test_is_single_precision_close_and_trains(maps):
+    K = graph()
+    made = model(maps=maps, dropout=0.5, input_dropout=0.5)
+    expected = made.eval()(K)
+    single = K.to(dtype=torch.float32)
+    torch.testing.assert_close(made.float()(single).double(), expected, rtol=1e-3, atol=1e-3)
+    made.train()
+    made(single).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
+
+
+def test_dropout_is_absent_in_evaluation_and_present_in_training():
+    K, made = graph(), model(dropout=0.5)
+    assert torch.equal(made.eval()(K), made(K))
+    made.train()
+    assert not torch.equal(made(K), made(K))
+
+
+def test_parameter_groups_part_learners_from_the_rest():
+    made = model(edge_weights=True)
+    others, maps = made.parameter_groups(1e-3, 1e-2)
+    assert (others["weight_decay"], maps["weight_decay"]) == (1e-3, 1e-2)
+    assert {id(p) for p in maps["params"]} == {id(t.learner.weight) for t in made.layers}
+    assert len(others["params"]) + len(maps["params"]) == len(list(made.parameters()))
+    assert len(model(maps="identity").parameter_groups(1e-3, 1e-2)) == 1
+
+
+def test_parameters_start_as_published_and_are_drawn_anew():
+    torch.manual_seed(0)
+    made = NeuralSheafDiffusion(5, 4, 3, edge_weights=True)
+    for _ in range(2):
+        for layer in made.layers:
+            torch.testing.assert_close(layer.left, torch.eye(3))
+            torch.testing.assert_close(layer.right @ layer.right.T, torch.eye(4))
+            assert layer.learner.weight.abs().max() <= 24**-0.5
+        assert not made.epsilon.any()
+        before = [p.clone() for p in made.parameters()]
+        with torch.no_grad():
+            made.epsilon.fill_(1.0)
+        made.reset_parameters()
+    drawn = ("weight", "right", "bias")
+    for (name, new), old in zip(made.named_parameters(), before, strict=True):
+        assert not name.endswith(drawn) or not torch.equal(new, old), name
+
+
+def test_holds_nothing_of_a_graph():
+    made = model()
+    state = {k: v.clone() for k, v in made.state_dict().items()}
+    for n in (3, 6):
+        assert made(graph(n, 3)).shape == (n + 1, 3)
+    assert state.keys() == made.state_dict().keys()
+    assert list(made.buffers()) == []

@@ -10,13 +10,23 @@ from topodiff.nn.gcn import GCN, GCNLayer
 from topodiff.nn.gcnii import GCNII, GCNIILayer
 from topodiff.nn.gin import GIN, GINE, GINLayer
 from topodiff.nn.h2gcn import H2GCN
+from topodiff.nn.hodge import HodgeDiffusion
 from topodiff.nn.linear import MLP, LinearNorm
 from topodiff.nn.model import CochainModel
 from topodiff.nn.node_mlp import NodeMLP
 from topodiff.nn.oriented import OrientedSIN, OrientedSINLayer
 from topodiff.nn.readout import Readout
 from topodiff.nn.sage import GraphSAGE, SAGELayer
-from topodiff.nn.sheaf import NeuralSheafDiffusion, SheafDiffusionLayer, SheafLearner
+from topodiff.nn.sheaf import (
+    CochainSheafDiffusion,
+    ContinuousSheafDiffusion,
+    FlowSheafDiffusion,
+    FrameLearner,
+    NeuralSheafDiffusion,
+    SheafCochainLayer,
+    SheafDiffusionLayer,
+    SheafLearner,
+)
 from topodiff.nn.sin import SIN
 
 __all__ = [
@@ -34,12 +44,17 @@ __all__ = [
     "CellEmbedding",
     "CircularFingerprint",
     "CochainModel",
+    "CochainSheafDiffusion",
+    "ContinuousSheafDiffusion",
     "FingerprintMLP",
+    "FlowSheafDiffusion",
+    "FrameLearner",
     "GATLayer",
     "GCNIILayer",
     "GCNLayer",
     "GINLayer",
     "GraphSAGE",
+    "HodgeDiffusion",
     "LinearNorm",
     "NeuralSheafDiffusion",
     "NodeMLP",
@@ -48,6 +63,7 @@ __all__ = [
     "OrientedSINLayer",
     "Readout",
     "SAGELayer",
+    "SheafCochainLayer",
     "SheafDiffusionLayer",
     "SheafLearner",
 ]

@@ -1,5 +1,11 @@
 """Neural sheaf diffusion: restriction maps learnt from features, and diffusion along them."""
 
+from topodiff.nn.sheaf.cochains import (
+    CochainSheafDiffusion,
+    FlowSheafDiffusion,
+    SheafCochainLayer,
+)
+from topodiff.nn.sheaf.continuous import ContinuousSheafDiffusion
 from topodiff.nn.sheaf.families import MAP_FAMILIES
 from topodiff.nn.sheaf.frames import FrameLearner
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
@@ -8,8 +14,12 @@ from topodiff.nn.sheaf.model import NeuralSheafDiffusion
 
 __all__ = [
     "MAP_FAMILIES",
+    "CochainSheafDiffusion",
+    "ContinuousSheafDiffusion",
+    "FlowSheafDiffusion",
     "FrameLearner",
     "NeuralSheafDiffusion",
+    "SheafCochainLayer",
     "SheafDiffusionLayer",
     "SheafLearner",
 ]

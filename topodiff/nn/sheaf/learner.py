@@ -78,7 +78,7 @@ class SheafLearner(nn.Module):
         if projection is None:
             return None, None
         of_vertices = nn.functional.linear(x.flatten(1), projection)
-        rows = of_vertices.view(2 * len(x), -1)
+        rows = of_vertices.view(2 * len(x), of_vertices.shape[1] // 2)
         params = kernels.gather_reduce(rows, *_both_ends(K))
         weights = None
         if self.edge_weight is not None:

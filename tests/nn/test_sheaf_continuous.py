@@ -1,0 +1,85 @@
+"""Sheaf diffusion in continuous time."""
+
+from __future__ import annotations
+
+import sys
+from itertools import pairwise
+
+import pytest
+import torch
+
+import topodiff as td
+from topodiff.nn import ContinuousSheafDiffusion
+from topodiff.operators import GraphLaplacian
+from topodiff.testing import assert_permutation_equivariant
+
+
+def graph() -> td.CellComplex:
+    edges = torch.tensor([[0, 1, 2, 0, 3], [1, 2, 3, 3, 4]])
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return td.CellComplex.from_edges(6, edges).replace(x={0: x})
+
+
+def model(**options) -> ContinuousSheafDiffusion:
+    torch.manual_seed(0)
+    return ContinuousSheafDiffusion(4, 3, 2, 2, rtol=1e-8, atol=1e-9, **options).double()
+
+
+def test_linear_diffusion_on_the_graph_is_the_exponential_of_its_laplacian():
+    options = {"maps": "identity", "left_weights": False, "right_weights": False}
+    made = model(**options, normalized=True, activation="identity", time=1.7)
+    K = graph()
+    state = made.encode(K.x[0])
+    laplacian = GraphLaplacian(K, "symmetric").to_dense().double()
+    expected = torch.matrix_exp(-1.7 * laplacian) @ state.flatten(1)
+    torch.testing.assert_close(made.diffuse(K, state).flatten(1), expected, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("maps", ["orthogonal", "diagonal", "general", "bundle"])
+def test_small_time_is_one_step_of_the_layer(maps):
+    made, K = model(maps=maps, time=1e-5), graph()
+    x = made.encode(K.x[0])
+    step = -made.layer(x, made.layer.operator(K, x))
+    torch.testing.assert_close((made.diffuse(K, x) - x) / 1e-5, step, rtol=1e-3, atol=1e-4)
+
+
+def test_energy_falls_along_a_frozen_sheaf():
+    options = {"left_weights": False, "right_weights": False, "activation": "identity"}
+    K = graph()
+    energies = []
+    for time in (0.0, 0.5, 2.0, 8.0):
+        made = model(**options, time=time, frozen_sheaf=True)
+        start = made.encode(K.x[0])
+        x, operator = made.diffuse(K, start), made.layer.operator(K, start)
+        energies.append(float((x * operator(x)).sum()))
+    assert all(b < a for a, b in pairwise(energies))
+
+
+def test_adjoint_gradients_are_the_direct_ones():
+    K = graph()
+    gradients = []
+    for adjoint in (False, True):
+        made = model(adjoint=adjoint, edge_weights=True, low_pass=True)
+        made(K).square().sum().backward()
+        gradients.append([p.grad for p in made.parameters()])
+    for direct, adjoint in zip(*gradients, strict=True):
+        torch.testing.assert_close(adjoint, direct, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["euler", "rk4", "adaptive_heun"])
+def test_methods_agree(method):
+    options = {"method": method, "step_size": 0.01} if method != "adaptive_heun" else {}
+    torch.testing.assert_close(model(**options)(graph()), model()(graph()), rtol=2e-2, atol=2e-2)
+
+
+def test_knows_no_numbering():
+    made = model()
+    assert_permutation_equivariant(lambda K: {0: made(K)}, graph(), tolerance=1e-6)
+
+
+def test_no_time_no_solver(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchdiffeq", None)
+    K = graph()
+    assert model(time=0.0)(K).shape == (6, 2)
+    with pytest.raises(ImportError, match="pip install torchdiffeq"):
+        model()(K)

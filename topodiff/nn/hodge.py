@@ -1,0 +1,108 @@
+"""Diffusion of cochains along Hodge Laplacians: flows on edges, fluxes through 2-cells."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.kernels.activations import activate
+from topodiff.nn.activation import check_choice
+from topodiff.nn.dropout import Dropout
+from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_arguments
+from topodiff.operators import HodgeLaplacian, LinearOperator
+
+PARTS = ("down", "up")
+ODD = ("tanh", "identity")
+
+
+class HodgeDiffusion(nn.Module):
+    """Diffusion of r-cochains with a part for each half of the Hodge Laplacian:
+
+        x <- x - act(L_down x W_1 + L_up x W_2)
+
+    with those of random walks, whose spectra lie in [0, 1] and whose product is zero (Schaub et
+    al., SIAM Review 2020): L_down sees gradients alone, L_up curls alone, neither harmonic flows.
+    No map has a bias and the activation is odd, so the result changes sign with the orientation of
+    its cell, and with that of no other.
+
+    Args:
+        in_channels: of the cochains, which change sign with the orientation of their cell.
+        hidden_channels, out_channels: widths of the layers and of the result.
+        num_layers: number of steps.
+        rank: of the cells, 1 for flows on edges.
+        parts: ``("down", "up")`` or one of them.
+        activation: ``"tanh"`` or ``"identity"``.
+        dropout: probability, before every layer.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 4,
+        *,
+        rank: int = 1,
+        parts: tuple[str, ...] = PARTS,
+        activation: str = "tanh",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_arguments(
+            dropout,
+            in_channels=in_channels,
+            hidden_channels=hidden_channels,
+            out_channels=out_channels,
+        )
+        check_choice("activation", activation, ODD)
+        if not parts or not set(parts) <= set(PARTS):
+            raise ValueError(f"parts must be one or both of {PARTS}, got {parts!r}")
+        self.in_channels, self.rank, self.activation = in_channels, rank, activation
+        self.parts = tuple(p for p in PARTS if p in parts)
+        self.input = nn.Linear(in_channels, hidden_channels, bias=False)
+        self.layers = nn.ModuleList(
+            nn.ModuleDict({p: nn.Linear(hidden_channels, hidden_channels, False) for p in parts})
+            for _ in range(num_layers)
+        )
+        self.dropout = Dropout(dropout)
+        self.output = nn.Linear(hidden_channels, out_channels, bias=False)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        reset_children(self)
+
+    def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
+        """Cochains x (n_rank, in_channels), by default ``complex.x[rank]`` -> (n_rank,
+        out_channels)."""
+        h = self.input(cochain_features(complex, x, self.rank, self.in_channels))
+        halves = self._halves(complex)
+        for layer in self.layers:
+            h_in = self.dropout(h)
+            change = [layer[p](halves[p] @ h_in) for p in self.parts]
+            h = h - activate(sum(change[1:], change[0]), self.activation)
+        return self.output(h)
+
+    def _halves(self, complex: CellComplex) -> dict[str, LinearOperator]:
+        laplacian = HodgeLaplacian(complex, self.rank, normalized="random_walk")
+        return {"down": laplacian.down, "up": laplacian.up}
+
+    def extra_repr(self) -> str:
+        return f"rank={self.rank}, parts={self.parts}, activation={self.activation!r}"
+
+
+def cochain_features(K: CellComplex, x: Tensor | None, rank: int, in_channels: int) -> Tensor:
+    """``x``, or ``K.x[rank]`` in its place, which must be (n_rank, in_channels) and finite."""
+    if x is None:
+        if rank not in K.x:
+            raise ValueError(f"x[{rank}] is missing: give cochains to the {rank}-cells, or give x")
+        x = K.x[rank]
+    if x.shape != (K.num_cells(rank), in_channels):
+        raise ValueError(
+            f"cochains on {K.num_cells(rank)} {rank}-cells for this model have shape "
+            f"({K.num_cells(rank)}, {in_channels}), got {tuple(x.shape)}"
+        )
+    if not bool(torch.isfinite(x.detach().sum())):
+        raise ValueError(f"cochains on {rank}-cells have NaN or infinity: clean or impute them")
+    return x
