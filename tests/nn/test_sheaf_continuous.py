@@ -51,7 +51,7 @@ def test_energy_falls_along_a_frozen_sheaf():
         made = model(**options, time=time, frozen_sheaf=True)
         start = made.encode(K.x[0])
         x, operator = made.diffuse(K, start), made.layer.operator(K, start)
-        energies.append(float((x * operator(x)).sum()))
+        energies.append(float((x * operator(x)).sum().detach()))
     assert all(b < a for a, b in pairwise(energies))
 
 
