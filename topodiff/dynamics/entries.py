@@ -6,6 +6,7 @@ flow (rewiring).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from functools import cached_property
 from typing import TypeVar
@@ -130,9 +131,16 @@ class EntryOperator(LinearOperator):
         entries: where.
         weight: (nnz,) values.
         symmetric: promise that it is.
+        bound: a bound on the spectral norm that is known beforehand.
     """
 
-    def __init__(self, entries: Entries, weight: Tensor, symmetric: bool = False) -> None:
+    def __init__(
+        self,
+        entries: Entries,
+        weight: Tensor,
+        symmetric: bool = False,
+        bound: float = math.inf,
+    ) -> None:
         if weight.shape != (entries.nnz,):
             raise ValueError(
                 f"weight must have shape ({entries.nnz},), one value for each of {entries}; got "
@@ -140,7 +148,8 @@ class EntryOperator(LinearOperator):
             )
         shape = (entries.num_rows,)
         super().__init__(shape, shape, weight.dtype, weight.device)
-        self.entries, self.weight, self.symmetric = entries, weight, symmetric
+        self.entries, self.weight = entries, weight
+        self.symmetric, self.bound = symmetric, bound
 
     def _apply(self, x: Tensor) -> Tensor:
         return kernels.gather_reduce(x, self.entries.index, self.entries.ptr, self.weight)
@@ -156,6 +165,9 @@ class EntryOperator(LinearOperator):
 
     def _absolute(self) -> LinearOperator:
         return EntryOperator(self.entries, self.weight.detach().abs(), self.symmetric)
+
+    def spectral_bound(self) -> float:
+        return min(self.bound, super().spectral_bound())
 
 
 def normalize(entries: Entries, weight: Tensor, normalization: str) -> Tensor:
@@ -208,6 +220,8 @@ def adjacency(
         weight = torch.ones(entries.nnz, dtype=torch.float64, device=K.device)
         weight[entries.index == entries.row] = loops
         weight = normalize(entries, weight, normalization).to(dtype)
-        return EntryOperator(entries, weight, normalization == "sym")
+        if normalization == "sym":
+            return EntryOperator(entries, weight, True, 1.0)
+        return EntryOperator(entries, weight)
 
     return keep(K, ("adjacency", dtype, normalization, loops), make)

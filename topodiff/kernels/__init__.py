@@ -7,6 +7,7 @@ kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``.
 
 from topodiff.kernels import backend, cpu, reference, torch_scatter
 from topodiff.kernels.activations import ACTIVATIONS
+from topodiff.kernels.attention import edge_dot
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
@@ -34,6 +35,7 @@ __all__ = [
     "block_matmul",
     "cayley",
     "coface_message",
+    "edge_dot",
     "gather",
     "gather_reduce",
     "incidence_matmul",

@@ -1,0 +1,131 @@
+"""What the laws here share: how parameters depend on time, and where they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topodiff.dynamics.energy import Energy
+from topodiff.operators import LinearOperator
+
+
+class Piecewise:
+    """Constant on each of L equal intervals of [0, end]: the layers of a network as time.
+
+    Args:
+        values: tensor (L, ...), or a sequence of L tensors (or of anything else, modules say).
+        end: end of the last interval; the last value holds beyond it.
+    """
+
+    def __init__(self, values: Tensor | Sequence[Any], end: float) -> None:
+        if not end > 0:
+            raise ValueError(f"end must be positive, got {end}")
+        if len(values) == 0:
+            raise ValueError("values are empty: give one for each interval")
+        self.values, self.end = values, end
+
+    def __call__(self, t: Tensor | float) -> Any:
+        count = len(self.values)
+        # a time that should be the start of an interval may be less by rounding
+        position = float(t) / self.end * count + 1e-4
+        return self.values[min(max(int(position), 0), count - 1)]
+
+    def __repr__(self) -> str:
+        return f"Piecewise({len(self.values)} intervals, end={self.end:g})"
+
+
+Control = float | Tensor | Piecewise | Callable[[Tensor], Tensor]
+"""A parameter of a law: constant, piecewise constant, or a function of time."""
+
+
+def at(control: Any, t: Tensor) -> Any:
+    """The parameter at time t."""
+    return control(t) if callable(control) else control
+
+
+class Law:
+    """``dx/dt = law(t, x)``; of second order, ``d2x/dt2 = law.acceleration(t, x, v)``.
+
+    See :class:`topodiff.solvers.law.Law` for what solvers make of the attributes.
+
+    Attributes:
+        order: in time.
+        autonomous: t does not matter.
+        linear: the law is ``-A x`` with ``A = linear_operator(t)``, nothing else (order 2: and
+            ``- damping v``).
+        symmetric: the Jacobian is symmetric, as for gradient flows.
+    """
+
+    order = 1
+    autonomous = True
+    linear = False
+    symmetric = False
+
+    def linear_operator(self, t: Tensor) -> LinearOperator | None:
+        """The stiff part A, or None."""
+        return None
+
+    def parameters(self) -> list[Tensor]:
+        """All tensors in the law, its operators, energies and modules that require a gradient."""
+        found: dict[int, Tensor] = {}
+        for tensor in _tensors(vars(self), set()):
+            if tensor.requires_grad:
+                found[id(tensor)] = tensor
+        return list(found.values())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(order={self.order})"
+
+
+def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, nn.Module):
+        yield from value.parameters()
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors(item, seen)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item, seen)
+    elif isinstance(value, (Law, Energy, LinearOperator, Piecewise)) and id(value) not in seen:
+        seen.add(id(value))
+        yield from _tensors(vars(value), seen)
+
+
+class Rescaled(LinearOperator):
+    """``s A`` for a tensor s without dimensions, with gradients to it."""
+
+    def __init__(self, factor: Tensor, operator: LinearOperator) -> None:
+        if factor.numel() != 1:
+            raise ValueError(f"the factor of an operator is one number, got {tuple(factor.shape)}")
+        dtype = operator.dtype or factor.dtype
+        super().__init__(operator.row_shape, operator.col_shape, dtype, operator.device)
+        self.factor, self.operator = factor.reshape(()), operator
+        self.symmetric = operator.symmetric
+        self.positive_semidefinite = operator.positive_semidefinite and float(factor.detach()) >= 0
+
+    def _apply(self, x: Tensor) -> Tensor:
+        return self.factor * self.operator._apply(x)
+
+    def _apply_transpose(self, y: Tensor) -> Tensor:
+        return self.factor * self.operator._apply_transpose(y)
+
+    def _matrix(self) -> Any:
+        return float(self.factor.detach()) * self.operator._matrix()
+
+    def _absolute(self) -> LinearOperator:
+        return Rescaled(self.factor.detach().abs(), self.operator._absolute())
+
+    def _blocks(self) -> Tensor:
+        return self.factor * self.operator._blocks()
+
+
+def rescaled(factor: float | Tensor, operator: LinearOperator) -> LinearOperator:
+    """``s A`` for a number or a tensor with one entry."""
+    if isinstance(factor, torch.Tensor):
+        return Rescaled(factor, operator)
+    return operator if factor == 1 else factor * operator

@@ -1,0 +1,92 @@
+"""How alike a query and a key are, for each entry of a sparse matrix, and weights made of it.
+
+All scores rest on products ``q_i . k_j``, so there is no array of entries x channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from topodiff import kernels
+from topodiff.dynamics.entries import Entries, check_normalization, normalize
+
+SCORES = ("scaled_dot", "cosine", "pearson", "exp_kernel")
+SQUASHES = ("softmax", "squareplus", "shifted_squareplus")
+
+
+def scaled_dot(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
+    """``q_i . k_j / sqrt(d)`` (Vaswani et al. 2017); (n, heads, d) -> (nnz, heads).
+
+    GRAND's eq. 10 divides by d; its published code, as here, by the root.
+    """
+    return kernels.edge_dot(q, k, entries.index, entries.ptr) / math.sqrt(max(q.shape[-1], 1))
+
+
+def cosine(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
+    """``cos(q_i, k_j)``; 0 for a vector of zeros."""
+    return kernels.edge_dot(_unit(q), _unit(k), entries.index, entries.ptr)
+
+
+def pearson(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
+    """Correlation of the coordinates of q_i with those of k_j."""
+    return cosine(_centred(q), _centred(k), entries)
+
+
+def exp_kernel(
+    q: Tensor, k: Tensor, entries: Entries, length: float | Tensor = 1.0, size: float | Tensor = 1.0
+) -> Tensor:
+    """``size^2 exp(- |q_i - k_j|^2 / (2 length^2))``, a score (BLEND's published code).
+
+    Args:
+        length, size: numbers, or tensors without dimensions.
+    """
+    dots = kernels.edge_dot(q, k, entries.index, entries.ptr)
+    own = q.square().sum(-1).index_select(0, entries.row)
+    other = k.square().sum(-1).index_select(0, entries.index)
+    # rounding may leave a distance just below 0
+    square = (own + other - 2 * dots).clamp(min=0)
+    return size**2 * torch.exp(-square / (2 * length**2))
+
+
+def attention_weights(
+    scores: Tensor, entries: Entries, *, squash: str = "softmax", normalization: str = "row"
+) -> Tensor:
+    """(nnz, heads) scores -> the mean over heads of positive, normalised weights (nnz,).
+
+    Args:
+        squash: ``softmax``: exp(s), over each row or column. ``squareplus``: ``(s + sqrt(s^2 + 4))
+            / 2``, which grows linearly. ``shifted_squareplus``: that of s less its maximum over all
+            entries, as in GRAND's published code; weights then depend on edges far away.
+        normalization: ``row``, ``col`` or ``sym``; see :func:`normalize`. Published are both of
+            the first: attention_norm_idx 0 and 1.
+    """
+    check_normalization(normalization)
+    if squash not in SQUASHES:
+        raise ValueError(f"squash must be one of {', '.join(SQUASHES)}; got {squash!r}")
+    if squash == "softmax" and normalization == "row":
+        return kernels.segment_softmax(scores, entries.ptr).mean(1)
+    if squash == "softmax" and normalization == "col":
+        by_column = kernels.gather(scores, entries.by_column)
+        weights = kernels.segment_softmax(by_column, entries.column_ptr)
+        return kernels.gather(weights, entries.position_by_column).mean(1)
+    return normalize(entries, _positive(scores, squash), normalization).mean(1)
+
+
+def _positive(scores: Tensor, squash: str) -> Tensor:
+    if squash == "softmax":
+        # one factor for all entries of a head leaves the symmetric normalisation as it is
+        return (scores - scores.detach().amax(0)).exp() if scores.numel() else scores
+    if squash == "shifted_squareplus" and scores.numel():
+        scores = scores - scores.max()
+    return (scores + (scores.square() + 4).sqrt()) / 2
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / x.square().sum(-1, keepdim=True).clamp(min=1e-10).sqrt()
+
+
+def _centred(x: Tensor) -> Tensor:
+    return x - x.mean(-1, keepdim=True)
