@@ -21,7 +21,7 @@ LIMITS = {
     "rk4": 2.785293563405282,
     "adams_bashforth": {1: 2.0, 2: 1.0, 3: 6 / 11, 4: 3 / 10},
     "adams_moulton": {1: math.inf, 2: math.inf, 3: 6.0, 4: 3.0},
-    "predictor_corrector": {1: 1.0, 2: 2.0, 3: 1.72, 4: 1.28},
+    "predictor_corrector": {1: 1.0, 2: 2.0, 3: 1.7287, 4: 1.2848},
     "implicit_euler": math.inf,
     "crank_nicolson": math.inf,
     "bdf2": math.inf,

@@ -67,7 +67,7 @@ class Chebyshev:
         lower = upper / 30 if lower is None else lower
         if not 0 < lower <= upper < math.inf or degree < 1:
             raise ValueError(
-                f"Chebyshev needs 0 < lower <= upper and degree >= 1, got {lower}, {upper}, {degree}"
+                f"Chebyshev needs 0 < lower <= upper and degree > 0, got {lower}, {upper}, {degree}"
             )
         self.operator, self.degree = operator, degree
         self.middle, self.half = (upper + lower) / 2, max((upper - lower) / 2, 1e-12 * upper)
