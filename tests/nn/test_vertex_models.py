@@ -53,7 +53,7 @@ def symmetric(A: torch.Tensor) -> torch.Tensor:
 def dense_mlp(model, K):
     x = K.x[0]
     for k, layer in enumerate(model.layers):
-        x = F.linear(x.relu() if k else x, layer.weight, layer.bias)
+        x = (x.relu() if k else x) @ layer.weight + layer.bias
     return x
 
 
@@ -69,7 +69,7 @@ def dense_sage(model, K):
     A = A / A.sum(1, keepdim=True).clamp(min=1)
     for k, layer in enumerate(model.layers):
         x = x.relu() if k else x
-        x = layer.own(x) + A @ x @ layer.others.weight.T
+        x = layer.own(x) + A @ x @ layer.others.weight
     return x
 
 
@@ -88,7 +88,7 @@ def dense_gat(model, K):
 def dense_h2gcn(model, K):
     A, one = dense(K), torch.eye(K.num_cells(0))
     far = ((A @ A > 0) & (A + one == 0)).to(A.dtype)
-    rounds = [(K.x[0] @ model.embed.weight.T).relu()]
+    rounds = [(K.x[0] @ model.embed.weight).relu()]
     for _ in range(model.num_layers):
         rounds += [torch.cat([symmetric(A) @ rounds[-1], symmetric(far) @ rounds[-1]], 1)]
     return torch.cat(rounds, 1) @ model.classify.weight.T
@@ -109,10 +109,12 @@ DENSE = [dense_mlp, dense_gcn, dense_gat, dense_sage, dense_h2gcn, dense_gcnii]
 
 @pytest.mark.parametrize(("make", "formula"), zip(MODELS.values(), DENSE, strict=True), ids=MODELS)
 @pytest.mark.parametrize("hidden", [4, 8])  # narrower and wider than the features
-def test_equals_its_formula(dtype, make, formula, hidden):
+@pytest.mark.parametrize("zeros", [0, 0.9], ids=["dense", "sparse"])
+def test_equals_its_formula(dtype, make, formula, hidden, zeros):
     for seed in range(3):
         torch.manual_seed(seed)
         K = graph(seed=seed)
+        K = K.replace(x={0: K.x[0] * (torch.rand(9, 5) >= zeros)})
         model = make(5, hidden, 3)
         for p in model.parameters():  # biases start at 0
             torch.nn.init.normal_(p, std=0.5)
@@ -135,8 +137,8 @@ def test_layers_equal_those_of_pytorch_geometric():
     torch.testing.assert_close(mine(K, x), theirs(x, arcs))
 
     mine, theirs = td.nn.SAGELayer(5, 4), geometric.SAGEConv(5, 4)
-    theirs.lin_l.weight.data, theirs.lin_l.bias.data = mine.others.weight.data, mine.own.bias.data
-    theirs.lin_r.weight.data = mine.own.weight.data
+    theirs.lin_l.weight.data, theirs.lin_r.weight.data = mine.others.weight.T, mine.own.weight.T
+    theirs.lin_l.bias.data = mine.own.bias
     torch.testing.assert_close(mine(K, x), theirs(x, arcs))
 
     for average in (False, True):
@@ -212,7 +214,7 @@ def test_cells_of_higher_rank_do_not_matter(make):
 def test_interface(make):
     K = graph()
     model = make(5, hidden_channels=4, out_channels=3, num_layers=3, dropout=0.9)
-    assert "dropout=0.9" in repr(model)
+    assert "p=0.9" in repr(model)
     assert not torch.equal(model(K), model(K))
     model.eval()
     before = model(K)

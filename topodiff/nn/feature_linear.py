@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from topodiff import kernels
 from topodiff.complexes.incidence import count_to_ptr
 from topodiff.nn.dropout import check_probability, keep_mask
+from topodiff.nn.neighbors import Rows
 
 _DENSEST = 0.2
-
-
-class _Rows(NamedTuple):
-    """The entries that are not zero, row by row."""
-
-    column: Tensor
-    ptr: Tensor
-    value: Tensor
 
 
 # what was found out about the features of a graph, which are the same tensor at every step
@@ -63,12 +54,11 @@ class FeatureLinear(nn.Module):
                 that are not finite.
         """
         self._check(x)
-        rows = _rows(x)
+        rows = sparse_rows(x)
         drop = self.dropout if self.training else 0.0
         if rows is None:
             return torch.addmm(self.bias, nn.functional.dropout(x, drop), self.weight)
-        value = rows.value * keep_mask(rows.value, drop) if drop else rows.value
-        return kernels.gather_reduce(self.weight, rows.column, rows.ptr, value) + self.bias
+        return drop_entries(rows, drop) @ self.weight + self.bias
 
     def _check(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -88,8 +78,9 @@ class FeatureLinear(nn.Module):
         return f"{self.in_channels}, {self.out_channels}, dropout={self.dropout}"
 
 
-def _rows(x: Tensor) -> _Rows | None:
-    """The sparse rows of x where they pay, checked and found once for each tensor."""
+def sparse_rows(x: Tensor) -> Rows | None:
+    """The entries of x (n, channels) that are not zero, checked and found once for each tensor;
+    None where x is too dense for them to pay."""
     if x.requires_grad or x.is_inference():
         check_finite(x)
         return None
@@ -111,8 +102,15 @@ def check_finite(x: Tensor) -> None:
             )
 
 
-def _compress(x: Tensor) -> _Rows | None:
+def drop_entries(rows: Rows, p: float) -> Rows:
+    """Dropout of the entries with probability ``p``."""
+    if rows.weight is None or p == 0:
+        return rows
+    return rows._replace(weight=rows.weight * keep_mask(rows.weight, p))
+
+
+def _compress(x: Tensor) -> Rows | None:
     if x.device.type != "cpu" or int(x.count_nonzero()) > _DENSEST * x.numel():
         return None
     row, column = x.nonzero().unbind(1)
-    return _Rows(column.contiguous(), count_to_ptr(row, len(x)), x[row, column])
+    return Rows(column.contiguous(), count_to_ptr(row, len(x)), x[row, column])

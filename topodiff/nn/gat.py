@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.nn.neighbors import Rows, adjacency_with_loops, keep
-from topodiff.nn.vertex_model import VertexModel, check_arguments
+from topodiff.nn.vertex_model import Features, VertexModel, check_arguments
 
 
 class GATLayer(nn.Module):
@@ -59,7 +59,7 @@ class GATLayer(nn.Module):
             nn.init.xavier_uniform_(matrix)
         nn.init.zeros_(self.bias)
 
-    def forward(self, K: CellComplex, x: Tensor) -> Tensor:
+    def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
         rows = adjacency_with_loops(K)
         h = (x @ self.weight).unflatten(1, (self.heads, -1))
@@ -68,8 +68,8 @@ class GATLayer(nn.Module):
             kernels.gather_reduce(h[:, k], rows.column, rows.ptr, alpha[:, k].contiguous())
             for k in range(self.heads)
         ]
-        x = torch.stack(heads, 1)
-        return (x.mean(1) if self.average else x.flatten(1)) + self.bias
+        out = torch.stack(heads, 1)
+        return (out.mean(1) if self.average else out.flatten(1)) + self.bias
 
     def attention(self, K: CellComplex, rows: Rows, h: Tensor) -> Tensor:
         """(nnz, heads) weights of the entries of ``rows``, from (n_0, heads, width)."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.nn.neighbors import normalized_adjacency
-from topodiff.nn.vertex_model import VertexModel
+from topodiff.nn.vertex_model import Features, VertexModel
 
 
 class GCNLayer(nn.Module):
@@ -30,12 +30,10 @@ class GCNLayer(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, K: CellComplex, x: Tensor) -> Tensor:
+    def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
-        rows = normalized_adjacency(K, x.dtype)
-        # neighbours are gathered where the rows are narrower
-        narrows = self.weight.shape[1] <= self.weight.shape[0]
-        x = rows @ (x @ self.weight) if narrows else (rows @ x) @ self.weight
+        x = x @ self.weight
+        x = normalized_adjacency(K, x.dtype) @ x
         return x if self.bias is None else x + self.bias
 
     def extra_repr(self) -> str:

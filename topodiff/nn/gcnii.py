@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.nn.neighbors import normalized_adjacency
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import check_arguments, vertex_features
+from topodiff.nn.vertex_model import FeatureDropout, FeatureMap, check_arguments, vertex_features
 
 
 class GCNIILayer(nn.Module):
@@ -76,8 +75,9 @@ class GCNII(nn.Module):
         )
         if not 0 <= alpha <= 1 or not lambda_ >= 0:
             raise ValueError(f"alpha is in [0, 1] and lambda_ >= 0, got {alpha} and {lambda_}")
-        self.dropout = dropout
-        self.embed = nn.Linear(in_channels, hidden_channels)
+        self.in_channels = in_channels
+        self.dropout = FeatureDropout(dropout)
+        self.embed = FeatureMap(in_channels, hidden_channels)
         self.layers = nn.ModuleList(
             GCNIILayer(hidden_channels, alpha, math.log(lambda_ / k + 1))
             for k in range(1, num_layers + 1)
@@ -91,14 +91,8 @@ class GCNII(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Complexes and features (n_0, in_channels), by default ``complex.x[0]`` ->
         (n_0, out_channels)."""
-        x = self._drop(vertex_features(complex, x, self.embed.in_features))
-        x = x_0 = self.embed(x).relu()
+        features = vertex_features(complex, x, self.in_channels)
+        x = x_0 = self.embed(self.dropout(features)).relu()
         for layer in self.layers:
-            x = layer(complex, self._drop(x), x_0).relu()
-        return self.classify(self._drop(x))
-
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
-
-    def extra_repr(self) -> str:
-        return f"dropout={self.dropout}"
+            x = layer(complex, self.dropout(x), x_0).relu()
+        return self.classify(self.dropout(x))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import scipy.sparse as sp
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.nn.neighbors import Rows, adjacency, keep, normalized, normalized_adjacency
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import check_arguments, vertex_features
+from topodiff.nn.vertex_model import FeatureDropout, FeatureMap, check_arguments, vertex_features
 
 
 class H2GCN(nn.Module):
@@ -42,8 +41,9 @@ class H2GCN(nn.Module):
             out_channels=out_channels,
             num_layers=num_layers,
         )
-        self.num_layers, self.dropout = num_layers, dropout
-        self.embed = nn.Linear(in_channels, hidden_channels, bias=False)
+        self.in_channels, self.num_layers = in_channels, num_layers
+        self.embed = FeatureMap(in_channels, hidden_channels, bias=False)
+        self.dropout = FeatureDropout(dropout)
         width = hidden_channels * (2 ** (num_layers + 1) - 1)
         self.classify = nn.Linear(width, out_channels, bias=False)
         self.reset_parameters()
@@ -55,15 +55,15 @@ class H2GCN(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Complexes and features (n_0, in_channels), by default ``complex.x[0]`` ->
         (n_0, out_channels)."""
-        x = vertex_features(complex, x, self.embed.in_features)
-        matrices = normalized_adjacency(complex, x.dtype, loops=False), two_hop(complex, x.dtype)
-        rounds = [self.embed(x).relu()]
+        rounds = [self.embed(vertex_features(complex, x, self.in_channels)).relu()]
+        dtype = rounds[0].dtype
+        matrices = normalized_adjacency(complex, dtype, loops=False), two_hop(complex, dtype)
         for _ in range(self.num_layers):
             rounds.append(torch.cat([rows @ rounds[-1] for rows in matrices], 1))
-        return self.classify(F.dropout(torch.cat(rounds, 1), self.dropout, self.training))
+        return self.classify(self.dropout(torch.cat(rounds, 1)))
 
     def extra_repr(self) -> str:
-        return f"num_layers={self.num_layers}, dropout={self.dropout}"
+        return f"num_layers={self.num_layers}"
 
 
 def two_hop(K: CellComplex, dtype: torch.dtype) -> Rows:

@@ -22,7 +22,7 @@ _KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary(
 
 
 class Rows(NamedTuple):
-    """A sparse matrix (n_0 x n_0) by rows: entries ``ptr[i]:ptr[i + 1]`` of row i stand in columns
+    """A sparse matrix by rows: entries ``ptr[i]:ptr[i + 1]`` of row i stand in the columns
     ``column`` (nnz,) with values ``weight`` (nnz,), ones if None."""
 
     column: Tensor
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
     weight: Tensor | None = None
 
     def __matmul__(self, x: Tensor) -> Tensor:
-        """``out_i = sum over j of weight_ij x_j``; x (n_0, *channels)."""
+        """``out_i = sum over j of weight_ij x_j``; x (columns, *channels)."""
         return kernels.gather_reduce(x, self.column, self.ptr, self.weight)
 
     def mean(self, x: Tensor) -> Tensor:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.nn.vertex_model import VertexModel
+from topodiff.nn.vertex_model import FeatureMap, Features, VertexModel
 
 
-class VertexLinear(nn.Linear):
-    """``x_i' = W x_i + b``, for any graph."""
+class VertexMap(FeatureMap):
+    """:class:`FeatureMap` as a layer, for any graph."""
 
-    def forward(self, K: CellComplex, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, K: CellComplex, x: Features) -> Tensor:  # type: ignore[override]
         return super().forward(x)
 
 
@@ -26,6 +26,4 @@ class NodeMLP(VertexModel):
         num_layers: int = 2,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__(
-            VertexLinear, in_channels, hidden_channels, out_channels, num_layers, dropout
-        )
+        super().__init__(VertexMap, in_channels, hidden_channels, out_channels, num_layers, dropout)

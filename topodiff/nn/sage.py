@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.nn.neighbors import adjacency
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import VertexModel
+from topodiff.nn.vertex_model import FeatureMap, Features, VertexModel
 
 
 class SAGELayer(nn.Module):
@@ -16,20 +16,16 @@ class SAGELayer(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.own = nn.Linear(in_channels, out_channels)
-        self.others = nn.Linear(in_channels, out_channels, bias=False)
+        self.own = FeatureMap(in_channels, out_channels)
+        self.others = FeatureMap(in_channels, out_channels, bias=False)
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
         reset_children(self)
 
-    def forward(self, K: CellComplex, x: Tensor) -> Tensor:
+    def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
-        rows = adjacency(K)
-        # neighbours are gathered where the rows are narrower
-        if self.others.out_features <= self.others.in_features:
-            return self.own(x) + rows.mean(self.others(x))
-        return self.own(x) + self.others(rows.mean(x))
+        return self.own(x) + adjacency(K).mean(self.others(x))
 
 
 class GraphSAGE(VertexModel):

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import islice, pairwise
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
+from topodiff.nn.dropout import Dropout
+from topodiff.nn.feature_linear import drop_entries, sparse_rows
+from topodiff.nn.neighbors import Rows
 from topodiff.nn.reset import reset_children
 
+Features = Tensor | Rows
 MakeLayer = Callable[[int, int], nn.Module]
 
 
-def vertex_features(K: CellComplex, x: Tensor | None, in_channels: int) -> Tensor:
-    """``x``, or ``K.x[0]`` in its place, which must be (n_0, in_channels)."""
+def vertex_features(K: CellComplex, x: Tensor | None, in_channels: int) -> Features:
+    """``x``, or ``K.x[0]`` in its place, which must be (n_0, in_channels); by their entries where
+    these are few."""
     if x is None:
         if 0 not in K.x:
             raise ValueError("x[0] is missing: give features to the vertices, or give x")
@@ -26,7 +32,48 @@ def vertex_features(K: CellComplex, x: Tensor | None, in_channels: int) -> Tenso
             f"features of {K.num_cells(0)} vertices for this model have shape "
             f"({K.num_cells(0)}, {in_channels}), got {tuple(x.shape)}"
         )
-    return x
+    if not x.is_floating_point():
+        raise TypeError(f"features are floating-point numbers, got {x.dtype}")
+    rows = sparse_rows(x)
+    return x if rows is None else rows
+
+
+class FeatureDropout(Dropout):
+    """:class:`Dropout` of a tensor, or of the entries of sparse rows, which has the same law."""
+
+    def forward(self, x: Features) -> Features:  # type: ignore[override]
+        if isinstance(x, Rows):
+            return drop_entries(x, self.p if self.training else 0.0)
+        return super().forward(x)
+
+
+class FeatureMap(nn.Module):
+    """``x_i' = W^T x_i + b`` on tensors or sparse rows; drawn as ``torch.nn.Linear``.
+
+    Args:
+        in_channels, out_channels: widths.
+        bias: whether there is b.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(in_channels, out_channels))
+        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Uniform on +-1/sqrt(in_channels)."""
+        bound = 1 / math.sqrt(len(self.weight))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def forward(self, x: Features) -> Tensor:
+        """(n, in_channels) -> (n, out_channels)."""
+        x = x @ self.weight
+        return x if self.bias is None else x + self.bias
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[0]}, {self.weight.shape[1]}, bias={self.bias is not None}"
 
 
 def check_arguments(dropout: float, **positive: int) -> None:
@@ -71,7 +118,8 @@ class VertexModel(nn.Module):
             out_channels=out_channels,
             num_layers=num_layers,
         )
-        self.in_channels, self.dropout, self.activation = in_channels, dropout, activation
+        self.in_channels, self.activation = in_channels, activation
+        self.dropout = FeatureDropout(dropout)
         widths = [in_channels, *[hidden_channels] * (num_layers - 1)]
         layers = [make_layer(a, b) for a, b in pairwise(widths)]
         self.layers = nn.ModuleList([*layers, (make_last or make_layer)(widths[-1], out_channels)])
@@ -83,11 +131,11 @@ class VertexModel(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Complexes and features (n_0, in_channels), by default ``complex.x[0]`` ->
         (n_0, out_channels)."""
-        x = vertex_features(complex, x, self.in_channels)
-        for k, layer in enumerate(self.layers):
-            x = activate(x, self.activation) if k else x
-            x = layer(complex, F.dropout(x, self.dropout, self.training))
-        return x
+        features = vertex_features(complex, x, self.in_channels)
+        h: Tensor = self.layers[0](complex, self.dropout(features))
+        for layer in islice(self.layers, 1, None):
+            h = layer(complex, self.dropout(activate(h, self.activation)))
+        return h
 
     def extra_repr(self) -> str:
-        return f"dropout={self.dropout}, activation={self.activation!r}"
+        return f"activation={self.activation!r}"
