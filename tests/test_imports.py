@@ -109,7 +109,7 @@ def test_the_rule_itself():
 
 HEAVY = [
     "gudhi", "networkx", "rdkit", "toponetx", "torch_geometric", "torch_scatter", "torchmetrics",
-    "hypothesis", "matplotlib", "pandas", "typer", "datamol",
+    "hypothesis", "matplotlib", "pandas", "typer", "datamol", "triton",
 ]  # fmt: skip
 
 

@@ -1,11 +1,11 @@
 """Arrays in, arrays out: reductions and products over segments and incidences.
 
 Every operation has one name, one gradient and interchangeable implementations: ``reference`` (plain
-PyTorch), ``cpu`` (compiled) and, where it is installed, ``torch_scatter``. Choose with ``with
-kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``.
+PyTorch), ``cpu`` (compiled), ``triton`` (GPUs) and, where installed, ``torch_scatter``. Choose
+with ``with kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``.
 """
 
-from topodiff.kernels import backend, cpu, reference, torch_scatter
+from topodiff.kernels import backend, cpu, reference, torch_scatter, triton
 from topodiff.kernels.activations import ACTIVATIONS
 from topodiff.kernels.attention import edge_dot
 from topodiff.kernels.backend import active, available, use, why_unavailable
@@ -24,6 +24,7 @@ from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
+backend.register("triton", triton.load)
 backend.register("torch_scatter", torch_scatter.load)
 backend.start_from_environment()
 
