@@ -52,11 +52,23 @@ SheafArgs sizes(int threads, i64 rows, i64 segments, i64 nnz, i64 d, i64 channel
   return a;
 }
 
-void gather(TOPODIFF_SIZES, Address x, Address maps, int kind, Address diagonal, int diagonal_kind, Address index,
-            Address perm, Address ptr, bool graph, Address out) {
+// entries: room for (nnz + more) pairs of 32 bits
+void look_up(bool wide_index, int threads, i64 rows, i64 nnz, Address index, Address perm, bool graph, Address entries) {
+  SheafArgs a = sizes(threads, rows, 0, nnz, 1, 1);
+  a.index = at(index), a.perm = at(perm), a.graph = graph;
+  Report report{};
+  {
+    nb::gil_scoped_release release;
+    (wide_index ? look_up_entries<std::int64_t> : look_up_entries<std::int32_t>)(a, static_cast<Entry*>(at(entries)), &report);
+  }
+  raise(report, a);
+}
+
+void gather(TOPODIFF_SIZES, Address x, Address maps, int kind, Address diagonal, int diagonal_kind, Address entries,
+            Address ptr, bool graph, Address out) {
   SheafArgs a = sizes(threads, rows, segments, nnz, d, channels);
   a.x = at(x), a.maps = at(maps), a.kind = kind, a.diagonal = at(diagonal), a.diagonal_kind = diagonal_kind;
-  a.index = at(index), a.perm = at(perm), a.ptr = at(ptr), a.graph = graph, a.out = at(out);
+  a.entries = static_cast<const Entry*>(at(entries)), a.ptr = at(ptr), a.graph = graph, a.out = at(out);
   run(kSheafGather, wide, wide_index, a);
 }
 
@@ -71,6 +83,8 @@ void outer(TOPODIFF_SIZES, Address y, Address x, Address index_y, Address index_
 }  // namespace
 
 void bind_sheaf(nb::module_& m) {
+  m.attr("sheaf_more_entries") = kMoreEntries;
+  m.def("sheaf_look_up", &look_up);
   m.def("sheaf_gather", &gather);
   m.def("sheaf_outer", &outer);
 }

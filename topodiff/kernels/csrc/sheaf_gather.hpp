@@ -1,5 +1,5 @@
 // Sums of M_e x[source(e)] over segments. The sums of a segment live in registers: a tile of stalk rows times a piece of
-// the channels. Entries are looked up (and checked) in a ring some way ahead, so that rows and maps can be asked for early.
+// the channels. Rows and maps of entries some way ahead are asked for early.
 #pragma once
 #include "sheaf.hpp"
 #include "split.hpp"
@@ -7,30 +7,27 @@
 namespace topodiff {
 namespace {
 
-constexpr i64 kRing = 256, kRunLength = 128;  // entries; runs of a long segment
-constexpr i64 kMaxTile = 8;                   // stalk rows that are summed together
+constexpr i64 kRunLength = 128;  // entries of a long segment whose rows are in the second cache for all pieces
+constexpr i64 kMaxTile = 8;      // stalk rows that are summed together
 constexpr int kRegisters = TOPODIFF_VECTOR_BYTES == 64 ? 32 : 16;
 
-struct Entry {
-  i64 source, map;  // row of x; twice the number of the map, plus one unless it is transposed
-};
-
-// What is the same for all segments. `ahead` entries are asked for before they are used (0: none).
+// What is the same for all segments. Entries are asked for `ahead` entries before they are used (0: not at all).
 template <class T>
 struct Gather {
   const T *x, *maps;
-  i64 d, C, map_size, ahead;
+  i64 d, C, map_size, ahead = 0;
+  int side, plain;  // 1, 0 on a graph; else 0 and whether maps act as they are
+
+  TOPODIFF_INLINE i64 map(Entry e) const { return e.number >> side; }
+  TOPODIFF_INLINE bool acts_plainly(Entry e) const { return (int(e.number) & side) | plain; }
 };
 
-// Entries begin .. end - 1 of a ring, added to a row of out (or put there, where it is fresh).
+// Entries that are added to a row of out (or put there, where it is fresh).
 template <class T>
 struct Run {
-  const Entry* ring;
-  i64 begin, end;
+  const Entry *begin, *end;
   T* out;
   bool fresh;
-
-  TOPODIFF_INLINE Entry operator[](i64 k) const { return ring[k & (kRing - 1)]; }
 };
 
 TOPODIFF_INLINE void prefetch_bytes(std::uintptr_t from, std::uintptr_t to) {
@@ -44,7 +41,7 @@ TOPODIFF_INLINE void prefetch_entry(const Gather<T>& g, Entry e, i64 at, i64 wid
   const std::uintptr_t row = reinterpret_cast<std::uintptr_t>(g.x) + std::uintptr_t(e.source) * row_bytes * g.C;
   prefetch_bytes(row + row_bytes * at, row + row_bytes * (at + width));
   const std::uintptr_t map_bytes = g.map_size * sizeof(T);
-  const std::uintptr_t map = reinterpret_cast<std::uintptr_t>(g.maps) + std::uintptr_t(e.map >> 1) * map_bytes;
+  const std::uintptr_t map = reinterpret_cast<std::uintptr_t>(g.maps) + std::uintptr_t(g.map(e)) * map_bytes;
   if (at == 0) prefetch_bytes(map, map + map_bytes);
 }
 
@@ -58,9 +55,9 @@ TOPODIFF_INLINE void sum_run(const Gather<T>& g, const Run<T>& run, i64 i, i64 a
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
     for (int k = 0; k < P::K; ++k) sum[r][k] = run.fresh ? V{} : load<V>(out + r * g.C + k * P::N);
-  for (i64 n = run.begin; n < run.end; ++n) {
-    if (g.ahead && i == 0) prefetch_entry(g, run[n + g.ahead], at, P::K * P::N);
-    add(sum, run[n]);
+  for (const Entry* e = run.begin; e < run.end; ++e) {
+    if (g.ahead && i == 0) prefetch_entry(g, e[g.ahead], at, P::K * P::N);
+    add(sum, *e);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
@@ -91,8 +88,8 @@ template <int R, int D, class P, class T>
 __attribute__((noinline)) void full_piece(const Gather<T>& g, const Run<T>& run, i64 i, i64 at) {
   const i64 d = D ? D : g.d;
   sum_run<R, P>(g, run, i, at, [&](auto& sum, Entry e) {
-    const T *x = g.x + e.source * d * g.C + at, *map = g.maps + (e.map >> 1) * d * d;
-    if (e.map & 1) add_product<R, D, P>(sum, map + i * d, d, 1, x, g.C, d);
+    const T *x = g.x + e.source * d * g.C + at, *map = g.maps + g.map(e) * d * d;
+    if (g.acts_plainly(e)) add_product<R, D, P>(sum, map + i * d, d, 1, x, g.C, d);
     else add_product<R, D, P>(sum, map + i, 1, d, x, g.C, d);
   });
 }
@@ -101,7 +98,7 @@ template <int R, class P, class T>
 __attribute__((noinline)) void diagonal_piece(const Gather<T>& g, const Run<T>& run, i64 i, i64 at) {
   using V = typename P::V;
   sum_run<R, P>(g, run, i, at, [&](auto& sum, Entry e) {
-    const T *x = g.x + (e.source * g.d + i) * g.C + at, *map = g.maps + (e.map >> 1) * g.d + i;
+    const T *x = g.x + (e.source * g.d + i) * g.C + at, *map = g.maps + g.map(e) * g.d + i;
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -173,7 +170,7 @@ struct Product {
     gather.x = static_cast<const T*>(a.x), gather.maps = static_cast<const T*>(maps);
     gather.d = scalar ? 1 : a.d, gather.C = scalar ? a.d * a.channels : a.channels;
     gather.map_size = kind >= kFull ? a.d * a.d : gather.d;
-    gather.ahead = 0;
+    gather.side = 0, gather.plain = kind != kTransposed;
     const i64 code = gather.d <= kMaxTile ? gather.d : 0;
     if (kind != kNoMap) tile = kind >= kFull ? full[code] : diagonal[code];
   }
@@ -183,58 +180,29 @@ struct Product {
 // How far ahead: enough to cover the latency of memory, few enough to stay in the first cache.
 TOPODIFF_INLINE i64 entries_ahead(i64 bytes) { return larger(4, smaller(32, 8192 / larger(1, bytes))); }
 
-// Looks up entries begin .. end - 1; reports the first that is out of range.
-template <class I>
-bool look_up(const SheafArgs& a, Entry* ring, i64 begin, i64 end, Report* report) {
-  using U = typename UnsignedOf<I>::type;
-  const I *index = static_cast<const I*>(a.index), *perm = static_cast<const I*>(a.perm);
-  const i64 side = a.graph, plain = a.kind != kTransposed;
-  for (i64 k = begin; k < end; ++k) {
-    const i64 p = perm ? i64(perm[k]) : k;
-    if (std::uint64_t(p) >= std::uint64_t(a.nnz)) return report_fault(report, Fault::index_range, k, p), false;
-    const I source = index[p ^ side];
-    if (U(source) >= std::uint64_t(a.rows)) return report_fault(report, Fault::index_range, p ^ side, source), false;
-    ring[k & (kRing - 1)] = {i64(source), a.graph ? p : 2 * p + plain};
-  }
-  return true;
-}
-
 template <class T, class I>
 struct SegmentWalk {
   const SheafArgs& a;
   const Product<T>&product, &diagonal;
-  Report* report;
 
-  bool run(i64 first, i64 last) const {
+  void run(i64 first, i64 last, Report* report) const {
     const I* ptr = static_cast<const I*>(a.ptr);
-    const i64 stop = ptr[last];
-    Entry ring[kRing] = {};
-    i64 known = ptr[first];
-    if (known < 0 || stop > a.nnz) return report_fault(report, Fault::ptr_falls, first, known), false;
     for (i64 s = first; s < last; ++s) {
       const i64 begin = ptr[s], end = ptr[s + 1];
-      if (begin > end || end > stop) return report_fault(report, Fault::ptr_falls, s + 1, end), false;
+      if (begin > end || begin < 0 || end > a.nnz) return report_fault(report, Fault::ptr_falls, s + 1, end);
       T* out = static_cast<T*>(a.out) + s * a.d * a.channels;
       bool fresh = !start(s, out);
       if (fresh && begin == end) zero_rows(out, 0, 1, a.d * a.channels);
-      for (i64 at = begin; at < end; at += kRunLength, fresh = false) {
-        const i64 until = smaller(end, at + kRunLength);
-        if (known < smaller(stop, until + product.gather.ahead)) {
-          const i64 more = smaller(stop, at + kRing);
-          if (!look_up<I>(a, ring, known, more, report)) return false;
-          known = more;
-        }
-        product(Run<T>{ring, at, until, out, fresh});
-      }
+      for (i64 at = begin; at < end; at += kRunLength, fresh = false)
+        product(Run<T>{a.entries + at, a.entries + smaller(end, at + kRunLength), out, fresh});
     }
-    return true;
   }
 
   // out = D_s x[s]; false where there is no diagonal.
   TOPODIFF_INLINE bool start(i64 s, T* out) const {
     if (a.diagonal_kind == kNoMap) return false;
-    const Entry own = {s, 2 * s + (a.diagonal_kind != kTransposed)};
-    diagonal(Run<T>{&own, 0, 1, out, true});
+    const Entry own = {std::uint32_t(s), std::uint32_t(s)};
+    diagonal(Run<T>{&own, &own + 1, out, true});
     return true;
   }
 };
@@ -245,18 +213,19 @@ void sheaf_gather(const SheafArgs& a, Report* report) {
   if (a.d * a.channels == 0) return;
   Product<T> product(a, a.kind, a.maps);
   const Product<T> diagonal(a, a.diagonal_kind, a.diagonal);
+  if (a.graph) product.gather.side = 1, product.gather.plain = 0;
   const i64 row_bytes = a.d * a.channels * sizeof(T), bytes = row_bytes + product.gather.map_size * sizeof(T);
   if (a.rows * row_bytes + a.nnz * product.gather.map_size * i64(sizeof(T)) > (1 << 20))
     product.gather.ahead = entries_ahead(bytes);
   const int threads = threads_for(a, (a.nnz + a.segments) * a.channels * product.gather.map_size);
-  const SegmentWalk<T, I> walk{a, product, diagonal, report};
+  const SegmentWalk<T, I> walk{a, product, diagonal};
   const I* ptr = static_cast<const I*>(a.ptr);
   parallel(threads, threads == 1 ? 1 : 4 * threads, [&](i64 part, i64 parts) {
     const i64 first = part == 0 ? 0 : first_segment(ptr, a.segments, a.nnz, part, parts);
     const i64 last = part + 1 == parts ? a.segments : first_segment(ptr, a.segments, a.nnz, part + 1, parts);
     // where ptr falls, parts may miss segments: then one part at least ends before it begins
     if (first > last) return report_fault(report, Fault::ptr_falls, last, ptr[last]);
-    walk.run(first, last);
+    walk.run(first, last, report);
   });
 }
 
