@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from typer.core import TyperCommand
+
+from topodiff.cli.many import many_values
 
 app = typer.Typer(
     name="topodiff",
@@ -18,6 +19,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+bench = typer.Typer(help="Measure what the README claims.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
 
 
 def main() -> None:
@@ -45,25 +48,7 @@ def _fail(message: str, code: int) -> None:
     raise typer.Exit(code) from None
 
 
-class _Train(TyperCommand):
-    """``--target-columns a b c`` means ``--target-columns a --target-columns b ...``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        spread: list[str] = []
-        many = False
-        for word in args:
-            if word.startswith("-"):
-                many = False
-            elif many:
-                spread += ["--target-columns"]
-            if word == "--target-columns":
-                many = True
-                continue
-            spread.append(word)
-        return super().parse_args(ctx, spread)
-
-
-@app.command(cls=_Train)
+@app.command(cls=many_values("--target-columns"))
 def train(
     table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
     out: Annotated[Path, typer.Option(help="Folder for the model and its results.")],
@@ -158,3 +143,33 @@ def info() -> None:
     from topodiff.cli.info import info_command
 
     info_command()
+
+
+@bench.command(cls=many_values("--datasets", "--models"))
+def heterophily(
+    datasets: Annotated[
+        list[str] | None, typer.Option(help="One or several; eleven if omitted.")
+    ] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="One or several; all if omitted.")
+    ] = None,
+    splits: Annotated[int, typer.Option(help="The first so many of the ten.")] = 10,
+    seeds: Annotated[int, typer.Option(help="Runs per split.")] = 1,
+    out: Annotated[
+        Path, typer.Option(help="File of results; runs that are in it are not done again.")
+    ] = Path("heterophily.json"),
+    tune: Annotated[
+        int, typer.Option(help="Instead try so many settings on validation vertices.")
+    ] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 1,
+) -> None:
+    """Classify vertices of heterophilic graphs: our numbers beside the published ones."""
+    with one_line_errors():
+        from topodiff.cli.bench import heterophily_command, tune_command
+        from topodiff.training.heterophily import DATASETS, MODELS
+
+        datasets, models = datasets or [*DATASETS], models or [*MODELS]
+        if tune:
+            tune_command(datasets, models, tune, out, threads)
+        else:
+            heterophily_command(datasets, models, splits, seeds, out, threads)

@@ -1,0 +1,124 @@
+"""``topodiff bench heterophily``: runs with progress, and the table beside published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from topodiff.training.heterophily import Key, Summary, benchmark, plan, summarize
+from topodiff.training.heterophily_settings import PUBLISHED
+from topodiff.training.results import ResultsFile
+from topodiff.training.run import Record
+from topodiff.training.tuning import best_trial, tune
+
+Advance = Callable[[str, str], None]
+
+
+def heterophily_command(
+    datasets: Sequence[str], models: Sequence[str], splits: int, seeds: int, out: Path, threads: int
+) -> None:
+    """Do all runs that are not in ``out`` and print the table."""
+    _at_least_one(splits=splits, seeds=seeds, threads=threads)
+    keys = plan(datasets, models, range(splits), range(seeds))
+    _check_out(out)
+    torch.set_num_threads(threads)
+    console = Console()
+    with _progress(len(keys), console) as advance:
+        current = iter(keys)
+
+        def on_epoch(record: Record) -> None:
+            advance("", _note(record))
+
+        advance(_name(next(current)), "")
+        for _ in benchmark(keys, out, on_epoch):
+            advance(_name(next(current, keys[-1])), "done")
+    console.print(results_table(summarize(ResultsFile(out).groups()), datasets, models))
+    console.print(f"results are in {out}", markup=False, highlight=False)
+
+
+def tune_command(
+    datasets: Sequence[str], models: Sequence[str], trials: int, out: Path, threads: int
+) -> None:
+    """Random search on validation vertices; prints the best settings of every pair."""
+    _at_least_one(trials=trials, threads=threads)
+    pairs = [(key.dataset, key.model) for key in plan(datasets, models, [0], [0])]
+    _check_out(out)
+    torch.set_num_threads(threads)
+    console = Console()
+    with _progress(len(pairs) * trials, console) as advance:
+        for dataset, model in pairs:
+            for trial in range(trials):
+                advance(f"{dataset}, {model}, trial {trial}", "")
+                tune(dataset, model, trial, out, lambda record: advance("", _note(record)))
+                advance("", "done")
+    for dataset, model in pairs:
+        found = best_trial(dataset, model, out)
+        console.print(f"{dataset}, {model}: validation {100 * found['valid']:.2f} % with")
+        console.print(f"  {found['options']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def results_table(
+    found: dict[tuple[str, str], Summary], datasets: Sequence[str], models: Sequence[str]
+) -> Table:
+    """Test metrics in percent beside the published ones."""
+    table = Table("data set", "model", title="percent, mean ± standard deviation")
+    for name in ("test", "published", "validation", "runs", "CPU s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for dataset in datasets:
+        for model in models:
+            if (dataset, model) not in found:
+                continue
+            ours, published = found[dataset, model], PUBLISHED.get((dataset, model))
+            table.add_row(
+                dataset,
+                model,
+                f"{ours.mean:.2f} ± {ours.std:.2f}",
+                "" if published is None else f"{published[0]:.2f} ± {published[1]:.2f}",
+                f"{ours.valid:.2f}",
+                str(ours.runs),
+                f"{ours.seconds:.1f}",
+            )
+    return table
+
+
+@contextmanager
+def _progress(total: int, console: Console) -> Iterator[Advance]:
+    """``advance(run, note)``: names the run in hand unless empty; the note "done" ends one."""
+    run, note = (TextColumn(f"{{task.fields[{name}]}}") for name in ("run", "note"))
+    columns = (run, BarColumn(), MofNCompleteColumn(), note)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=total, run="", note="")
+
+        def advance(run: str, note: str) -> None:
+            done = note == "done"
+            bar.update(task, advance=int(done), note="" if done else note)
+            if run:
+                bar.update(task, run=run)
+
+        yield advance
+
+
+def _note(record: Record) -> str:
+    return f"epoch {record['epoch']}, validation {record['valid']:.3f}"
+
+
+def _name(key: Key) -> str:
+    return f"{key.dataset}, {key.model}, split {key.split}, seed {key.seed}"
+
+
+def _at_least_one(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise ValueError(f"{name} is at least 1, got {value}")
+
+
+def _check_out(out: Path) -> None:
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise ValueError(f"{out} cannot be written: --out names a file in a folder that exists")
+    ResultsFile(out).groups()

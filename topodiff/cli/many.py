@@ -1,0 +1,27 @@
+"""Options that take several values after one name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from typer.core import TyperCommand
+
+
+def many_values(*options: str) -> type[TyperCommand]:
+    """A kind of command for which ``--option a b c`` means ``--option a --option b --option c``."""
+
+    class Command(TyperCommand):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            spread: list[str] = []
+            current = ""
+            for word in args:
+                if word.startswith("-"):
+                    current = word if word in options else ""
+                    if current:
+                        continue
+                elif current:
+                    spread.append(current)
+                spread.append(word)
+            return super().parse_args(ctx, spread)
+
+    return Command

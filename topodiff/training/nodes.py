@@ -1,0 +1,224 @@
+"""Classifying the vertices of one graph: the whole graph is one batch, masks say which count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.training import checkpoint
+from topodiff.training.inference import device_of
+from topodiff.training.metrics import metric
+from topodiff.training.run import NonFiniteError, Record
+
+NODE_METRICS = ("accuracy", "roc_auc")
+SELECT = ("loss", "metric")
+
+
+@dataclass(frozen=True)
+class NodeFitConfig:
+    """Settings of :func:`fit_nodes`.
+
+    Args:
+        epochs: steps at most; every step sees the whole graph.
+        patience: end after so many epochs without improvement on the validation vertices; 0 for
+            never.
+        learning_rate: of Adam.
+        weight_decay: of Adam: added to the gradient, as in the published code of these models.
+        decays: weight decay of the parameters whose name contains a text, in place of
+            ``weight_decay``: ``{"learner": 1e-3}``.
+        select: what the best epoch is best in on the validation vertices: ``loss`` or ``metric``.
+        seed: of dropout.
+    """
+
+    epochs: int = 1000
+    patience: int = 200
+    learning_rate: float = 0.01
+    weight_decay: float = 5e-4
+    decays: Mapping[str, float] = field(default_factory=dict)
+    select: str = "loss"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.select not in SELECT:
+            raise ValueError(f"select is one of {SELECT}, got {self.select!r}")
+        for name, low in (("epochs", 1), ("patience", 0), ("seed", 0)):
+            if getattr(self, name) < low:
+                raise ValueError(f"{name} is at least {low}, got {getattr(self, name)}")
+        for value in (self.learning_rate, self.weight_decay, *self.decays.values()):
+            if not value >= 0:
+                raise ValueError(f"learning rate and weight decays are not negative, got {value}")
+
+
+@dataclass(frozen=True)
+class NodeFitted:
+    """What :func:`fit_nodes` returns: ``model`` carries the weights of the best epoch, ``history``
+    has a record per epoch (train_loss, valid_loss, valid), ``valid`` is the metric on the
+    validation vertices in the best epoch, ``status`` is ``finished`` or ``early stop``."""
+
+    model: nn.Module
+    history: list[Record]
+    best_epoch: int
+    valid: float
+    status: str
+
+
+def fit_nodes(
+    model: nn.Module,
+    complex: CellComplex,
+    y: Tensor,
+    train: Tensor,
+    valid: Tensor,
+    config: NodeFitConfig | None = None,
+    *,
+    name: str = "accuracy",
+    on_epoch: Callable[[Record], None] | None = None,
+) -> NodeFitted:
+    """Train ``model(complex) -> (n_0, classes)`` with cross entropy; keep the best epoch's weights.
+
+    Training runs on the device of the model. All random generators are seeded.
+
+    Args:
+        model: trained in place.
+        complex: with features ``x[0]``.
+        y: (n_0,) classes; those outside the masks do not matter.
+        train, valid: (n_0,) bool.
+        config: settings.
+        name: the metric, ``accuracy`` or ``roc_auc`` (two classes).
+        on_epoch: is given every record of the history when it is complete.
+
+    Raises:
+        ValueError: features that are missing or not finite, masks or classes that do not fit, a
+            metric that the validation vertices do not define.
+        NonFiniteError: a loss that is not finite.
+    """
+    config = config or NodeFitConfig()
+    _check(complex, y, train, valid, name)
+    checkpoint.seed_everything(config.seed)
+    device = device_of(model)
+    complex = complex if complex.device == device else complex.to(device)
+    y, train, valid = (t.to(device) for t in (y, train, valid))
+    optimizer = torch.optim.Adam(
+        parameter_groups(model, config), lr=config.learning_rate, fused=True
+    )
+    history: list[Record] = []
+    best: Record = {"epoch": 0, "score": math.inf}
+    status = "finished"
+    for epoch in range(1, config.epochs + 1):
+        record = {
+            "epoch": epoch,
+            "train_loss": _step(model, complex, y, train, optimizer, epoch),
+            **_validate(model, complex, y, valid, name),
+        }
+        history.append(record)
+        if on_epoch:
+            on_epoch(record)
+        score = record["valid_loss"] if config.select == "loss" else -record["valid"]
+        if score < best["score"]:
+            weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            best = {**record, "score": score, "model": weights}
+        elif config.patience and epoch - best["epoch"] >= config.patience:
+            status = "early stop"
+            break
+    model.load_state_dict(best["model"])
+    model.eval()
+    return NodeFitted(model, history, best["epoch"], best["valid"], status)
+
+
+def evaluate_nodes(
+    model: nn.Module, complex: CellComplex, y: Tensor, mask: Tensor, name: str = "accuracy"
+) -> float:
+    """The metric on the vertices of ``mask``, in evaluation mode."""
+    device, training = device_of(model), model.training
+    complex = complex if complex.device == device else complex.to(device)
+    found = _validate(model, complex, y.to(device), mask.to(device), name)["valid"]
+    model.train(training)
+    return float(found)
+
+
+def node_metric(name: str, outputs: Tensor, y: Tensor) -> float:
+    """``accuracy``, or ``roc_auc`` of class 1 for two classes, from outputs (n, classes)."""
+    if name == "accuracy":
+        return float((outputs.argmax(1) == y).double().mean())
+    return metric(name, outputs.softmax(1)[:, 1], y)
+
+
+def parameter_groups(model: nn.Module, config: NodeFitConfig) -> list[dict[str, Any]]:
+    """Groups of parameters for an optimiser, with the weight decays of ``config``.
+
+    Raises:
+        ValueError: a text of ``config.decays`` that is in no name.
+    """
+    groups: dict[str, list[nn.Parameter]] = {text: [] for text in ("", *config.decays)}
+    for name, parameter in model.named_parameters():
+        text = next((text for text in config.decays if text in name), "")
+        groups[text].append(parameter)
+    if unused := [text for text, found in groups.items() if text and not found]:
+        raise ValueError(f"no parameter of the model has {unused[0]!r} in its name")
+    decays = {"": config.weight_decay, **config.decays}
+    return [{"params": p, "weight_decay": decays[text]} for text, p in groups.items() if p]
+
+
+def _step(
+    model: nn.Module,
+    complex: CellComplex,
+    y: Tensor,
+    train: Tensor,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+) -> float:
+    model.train()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(model(complex)[train], y[train])
+    if not torch.isfinite(loss):
+        raise NonFiniteError(
+            f"the loss is {loss.item()} in epoch {epoch}; lower the learning rate "
+            f"({optimizer.param_groups[0]['lr']:g}) or scale the features"
+        )
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@torch.no_grad()
+def _validate(
+    model: nn.Module, complex: CellComplex, y: Tensor, mask: Tensor, name: str
+) -> dict[str, float]:
+    model.eval()
+    outputs, y = model(complex)[mask], y[mask]
+    if not outputs.isfinite().all():
+        raise NonFiniteError("outputs of the model are not finite: lower the learning rate")
+    return {
+        "valid_loss": F.cross_entropy(outputs, y).item(),
+        "valid": node_metric(name, outputs, y),
+    }
+
+
+def _check(complex: CellComplex, y: Tensor, train: Tensor, valid: Tensor, name: str) -> None:
+    """Everything that can be wrong with the data, before any compute."""
+    n = complex.num_cells(0)
+    if 0 not in complex.x:
+        raise ValueError("x[0] is missing: give features to the vertices")
+    bad = (~complex.x[0].isfinite()).flatten(1).any(1).nonzero().flatten()
+    if bad.numel():
+        raise ValueError(
+            f"features of {bad.numel()} vertices are not finite, the first is vertex {int(bad[0])}"
+        )
+    if name not in NODE_METRICS:
+        raise ValueError(f"the metric is one of {NODE_METRICS}, got {name!r}")
+    for what, t in (("y", y), ("train", train), ("valid", valid)):
+        if t.shape != (n,):
+            raise ValueError(f"{what} of {n} vertices has shape ({n},), got {tuple(t.shape)}")
+    for what, mask in (("train", train), ("valid", valid)):
+        if mask.dtype != torch.bool or not bool(mask.any()):
+            raise ValueError(f"{what} is a mask (bool) with at least one vertex")
+        if int(y[mask].min()) < 0:
+            raise ValueError(f"y is negative at a vertex of {what}: leave it out of the mask")
+    if name == "roc_auc" and set(y[valid].tolist()) != {0, 1}:
+        raise ValueError("roc_auc needs the classes 0 and 1, and both, on the validation vertices")

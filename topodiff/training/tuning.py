@@ -1,0 +1,120 @@
+"""Random search for settings of the heterophily benchmark, on validation vertices alone.
+
+A trial draws every option of its family in :data:`SPACE`, trains on all splits of small graphs or
+on three of a large one, and notes the mean validation metric. The draw depends on data set, model
+and number of the trial only, so trials that are in the file already are not done again, and more of
+them continue the search. Trial 0 is the settings as they are.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from topodiff.datasets import load_nodes
+from topodiff.training.heterophily import train
+from topodiff.training.heterophily_settings import (
+    LEARNER,
+    Options,
+    family_of,
+    settings,
+    without_learner,
+)
+from topodiff.training.machine import describe_run
+from topodiff.training.results import ResultsFile
+from topodiff.training.run import Record
+
+SMALL = 1000  # vertices
+_FIT: dict[str, Any] = {
+    "hidden_channels": [32, 64],
+    "dropout": [0.0, 0.3, 0.5, 0.7],
+    "learning_rate": [0.01, 0.02, 0.05],
+    "weight_decay": (1e-6, 1e-2),
+    "select": ["loss", "metric"],
+}
+# Lists are drawn from evenly, pairs evenly in the logarithm between the two.
+SPACE: dict[str, dict[str, Any]] = {
+    "mlp": {**_FIT, "num_layers": [2, 3]},
+    "gcn": {**_FIT, "num_layers": [2, 3]},
+    "gat": {**_FIT, "num_layers": [2, 3], "heads": [4, 8], "attention_dropout": [0.0, 0.5]},
+    "sage": {**_FIT, "num_layers": [2, 3]},
+    "h2gcn": {**_FIT, "num_layers": [1, 2]},
+    "gcnii": {
+        **_FIT,
+        "num_layers": [4, 8, 16],
+        "lambda_": [0.5, 1.0, 1.5],
+        "alpha": [0.1, 0.2, 0.5],
+    },
+    "nsd": {
+        **_FIT,
+        "hidden_channels": [8, 16, 32],
+        "stalk_dim": [2, 3, 4, 5],
+        "num_layers": [2, 3, 4, 5],
+        "input_dropout": [0.0, 0.2, 0.4, 0.7],
+        "low_pass": [False, True],
+        "high_pass": [False, True],
+        "second_linear": [False, True],
+        LEARNER: (1e-5, 1e-2),
+    },
+}
+
+
+def draw(dataset: str, model: str, trial: int) -> Options:
+    """Settings of a trial."""
+    if trial == 0:
+        return settings(dataset, model)
+    options = settings("", model)
+    generator = random.Random(f"{dataset} {model} {trial}")
+    for name, choices in SPACE[family_of(model)].items():
+        if isinstance(choices, tuple):
+            low, high = (math.log(end) for end in choices)
+            value = float(f"{math.exp(generator.uniform(low, high)):.3g}")
+        else:
+            value = generator.choice(choices)
+        if name == LEARNER:
+            options["decays"] = {LEARNER: value}
+        else:
+            options[name] = value
+    return without_learner(options) if model == "identity-nsd" else options
+
+
+def tune(
+    dataset: str,
+    model: str,
+    trial: int,
+    out: str | Path,
+    on_epoch: Callable[[Record], None] | None = None,
+) -> None:
+    """Do one trial, unless it is in ``out``."""
+    file, options = ResultsFile(out), draw(dataset, model, trial)
+    group = {"dataset": dataset, "model": model, "settings": {}}
+    if file.has(group, {"trial": trial, "options": options}):
+        return
+    data, start = load_nodes(dataset), time.process_time()
+    splits = data.num_splits if data.complex.num_cells(0) <= SMALL else 3
+    scores = [train(data, model, 0, k, options, on_epoch).valid for k in range(splits)]
+    result = {
+        "trial": trial,
+        "valid": round(statistics.mean(scores), 6),
+        "splits": splits,
+        "cpu_seconds": round(time.process_time() - start, 2),
+        "options": options,
+    }
+    file.add(group, describe_run(), result)
+
+
+def best_trial(dataset: str, model: str, out: str | Path) -> dict[str, Any]:
+    """The result with the highest mean validation metric."""
+    results = [
+        result
+        for group in ResultsFile(out).groups()
+        if (group["dataset"], group["model"]) == (dataset, model)
+        for result in group["results"]
+    ]
+    best: dict[str, Any] = max(results, key=lambda result: result["valid"])
+    return best
