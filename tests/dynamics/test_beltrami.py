@@ -207,6 +207,10 @@ def test_heaviest_entries_and_pagerank():
     entries = personalized_pagerank(matrix, LOOPS, 3, teleport=0.15)
     found = exact[entries.row, entries.index].reshape(N, 4)
     torch.testing.assert_close(found, exact.sort(1, descending=True).values[:, :4])
+    apart = Entries.from_complex(CellComplex.from_edges(5, torch.tensor([[0, 1], [1, 2]])), True)
+    ones = torch.ones(apart.nnz, dtype=F64)
+    entries = personalized_pagerank(normalize(apart, ones, "row"), apart, 4)
+    assert entries.ptr.diff().tolist() == [3, 3, 3, 1, 1]  # no one from another part
 
 
 def test_what_rewiring_refuses():

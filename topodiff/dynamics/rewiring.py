@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.dynamics.entries import Entries
+from topodiff.dynamics.entries import Entries, EntryOperator
 
 _CHUNK = 1 << 22
 
@@ -81,14 +81,13 @@ def personalized_pagerank(
     matrix: Tensor, entries: Entries, k: int, *, teleport: float = 0.05, steps: int = 64
 ) -> Entries:
     """For every vertex itself and the k others of largest ``teleport sum_s (1 - teleport)^s P^s``,
-    P with the given entries (Klicpera et al., Diffusion improves graph learning, 2019).
+    P with the given entries (Klicpera et al., Diffusion improves graph learning, 2019); fewer where
+    fewer can be reached. Which of several alike are taken is open.
 
     Args:
         matrix: (nnz,) values of P, rows that sum to 1.
         steps: terms of the series; what is left out has the mass (1 - teleport)^steps.
     """
-    from topodiff.dynamics.entries import EntryOperator
-
     n = entries.num_rows
     if not 1 <= k < n:
         raise ValueError(f"k must be 1 to {n - 1} for {n} vertices, got {k}")
@@ -96,7 +95,7 @@ def personalized_pagerank(
         raise ValueError(f"teleport must be in (0, 1), got {teleport}")
     step = EntryOperator(entries, matrix).T
     width = max(_CHUNK // max(n, 1), 1)
-    found = []
+    rows, columns = [], []
     for start in range(0, n, width):
         count = min(width, n - start)
         mass = torch.zeros(n, count, dtype=matrix.dtype, device=matrix.device)
@@ -107,10 +106,11 @@ def personalized_pagerank(
             total += teleport * (1 - teleport) ** s * mass
             mass = step @ mass
         total[start + own, own] = torch.inf
-        found.append(total.T.topk(k + 1, dim=1).indices)
-    column = torch.cat(found).flatten()
-    row = torch.arange(n, device=matrix.device).repeat_interleave(k + 1)
-    return Entries.from_pairs(row, column, n)
+        largest = total.T.topk(k + 1, dim=1)
+        row, place = (largest.values > 0).nonzero().unbind(1)
+        rows.append(start + row)
+        columns.append(largest.indices[row, place])
+    return Entries.from_pairs(torch.cat(rows), torch.cat(columns), n)
 
 
 def _distances(positions: Tensor):  # type: ignore[no-untyped-def]

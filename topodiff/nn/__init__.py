@@ -2,13 +2,19 @@
 vertices: ``model(K) -> (n_0, out_channels)``."""
 
 from topodiff.nn.activation import NormActivation
+from topodiff.nn.blend import BLEND
 from topodiff.nn.cin import CIN, CINLayer
+from topodiff.nn.continuous import ContinuousModel
+from topodiff.nn.diffusion_attention import DiffusionAttention
 from topodiff.nn.embedding import CategoricalEmbedding, CellEmbedding
 from topodiff.nn.fingerprint import CircularFingerprint, FingerprintMLP
 from topodiff.nn.gat import GAT, GATLayer
 from topodiff.nn.gcn import GCN, GCNLayer
 from topodiff.nn.gcnii import GCNII, GCNIILayer
 from topodiff.nn.gin import GIN, GINE, GINLayer
+from topodiff.nn.graff import GRAFF
+from topodiff.nn.grand import GRAND
+from topodiff.nn.graphcon import GraphCON
 from topodiff.nn.h2gcn import H2GCN
 from topodiff.nn.hodge import HodgeDiffusion
 from topodiff.nn.linear import MLP, LinearNorm
@@ -30,12 +36,15 @@ from topodiff.nn.sheaf import (
 from topodiff.nn.sin import SIN
 
 __all__ = [
+    "BLEND",
     "CIN",
     "GAT",
     "GCN",
     "GCNII",
     "GIN",
     "GINE",
+    "GRAFF",
+    "GRAND",
     "H2GCN",
     "MLP",
     "SIN",
@@ -45,7 +54,9 @@ __all__ = [
     "CircularFingerprint",
     "CochainModel",
     "CochainSheafDiffusion",
+    "ContinuousModel",
     "ContinuousSheafDiffusion",
+    "DiffusionAttention",
     "FingerprintMLP",
     "FlowSheafDiffusion",
     "FrameLearner",
@@ -53,6 +64,7 @@ __all__ = [
     "GCNIILayer",
     "GCNLayer",
     "GINLayer",
+    "GraphCON",
     "GraphSAGE",
     "HodgeDiffusion",
     "LinearNorm",

@@ -1,0 +1,214 @@
+"""What models in continuous time share: encoder, diffusion, decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.dynamics import jacobian_norm, kinetic_energy, time_integral
+from topodiff.nn.dropout import Dropout
+from topodiff.nn.feature_linear import FeatureLinear
+from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_arguments
+from topodiff.solvers import Solution, diffuse
+
+_ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun", "dormand_prince", "bogacki_shampine")
+_PENALTY_POINTS = 9
+
+
+class ContinuousModel(nn.Module):
+    """``out = decoder(x(T))``, ``x(0) = encoder(features)``, x the solution of a law that a
+    subclass makes of the graph and x(0).
+
+    The encoder is dropout and a linear map (``mlp``: and two residual layers), the decoder relu,
+    dropout and a linear map, as in GRAND's published code.
+
+    Args:
+        in_channels, hidden_channels, out_channels: widths of features, state and result.
+        num_layers: the parameters of the law are constant on so many equal intervals of [0, time].
+        dropout: before the decoder (and in the MLP).
+        input_dropout: of the features.
+        time: T, the end of the diffusion.
+        solver: of :func:`topodiff.solvers.diffuse`.
+        step_size: of solvers with fixed steps.
+        tol_scale: tolerances of adaptive solvers are 1e-7 (absolute) and 1e-9 (relative) times
+            this.
+        backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``.
+        mlp: two residual layers in the encoder.
+        norm: batch normalisation of x(0).
+        augment: so many channels of zeros beside x(0), which the decoder does not see.
+        second_linear: a linear map with relu before the decoder.
+        kinetic, jacobian: weights of the regularisers, in training; see ``penalty``.
+        solver_options: further options of ``diffuse``.
+
+    Attributes:
+        penalty: of the last forward pass in training, to be added to the loss; None if there is
+            none.
+        solution: of the last forward pass, without its states: times, work, status.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        *,
+        input_dropout: float = 0.0,
+        time: float = 1.0,
+        solver: str = "dopri5",
+        step_size: float | None = None,
+        tol_scale: float = 1.0,
+        backward: str = "direct",
+        mlp: bool = False,
+        norm: bool = False,
+        augment: int = 0,
+        second_linear: bool = False,
+        kinetic: float = 0.0,
+        jacobian: float = 0.0,
+        solver_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        check_arguments(
+            dropout, in_channels=in_channels, hidden_channels=hidden_channels,
+            out_channels=out_channels, num_layers=num_layers,
+        )  # fmt: skip
+        if not (time > 0 and tol_scale > 0) or augment < 0:
+            raise ValueError(
+                f"time and tol_scale must be positive and augment not negative; got {time}, "
+                f"{tol_scale} and {augment}"
+            )
+        self.in_channels, self.hidden_channels = in_channels, hidden_channels
+        self.out_channels, self.num_layers = out_channels, num_layers
+        self.time, self.solver, self.step_size = float(time), solver, step_size
+        self.tol_scale, self.backward, self.augment = tol_scale, backward, augment
+        self.kinetic, self.jacobian = kinetic, jacobian
+        self.solver_options = dict(solver_options or {})
+        self.state_channels = hidden_channels + augment
+        self.encoder = FeatureLinear(in_channels, hidden_channels, input_dropout)
+        self.hidden = nn.ModuleList(
+            nn.Linear(hidden_channels, hidden_channels) for _ in range(2 * mlp)
+        )
+        self.norm = nn.BatchNorm1d(hidden_channels) if norm else None
+        self.second = nn.Linear(hidden_channels, hidden_channels) if second_linear else None
+        self.dropout = Dropout(dropout)
+        self.decoder = nn.Linear(hidden_channels, out_channels)
+        self.penalty: Tensor | None = None
+        self.solution: Solution | None = None
+
+    def make_law(self, complex: CellComplex, x: Tensor) -> Any:
+        """The law that starts at x (n_0, state_channels)."""
+        raise NotImplementedError
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        reset_children(self)
+
+    def encode(self, complex: CellComplex, x: Tensor | None) -> Tensor:
+        """Features (n_0, in_channels), by default ``complex.x[0]`` -> x(0)."""
+        x = self.encoder(features_of(complex, x))
+        if self.hidden:
+            x = self.dropout(x)
+        for linear in self.hidden:
+            x = self.dropout(x + linear(x.relu()))
+        if self.norm is not None:
+            x = self.norm(x)
+        return torch.cat([x, x.new_zeros(len(x), self.augment)], 1) if self.augment else x
+
+    def decode(self, x: Tensor) -> Tensor:
+        """State -> (n_0, out_channels)."""
+        x = x[..., : self.hidden_channels].relu()
+        if self.second is not None:
+            x = self.second(x).relu()
+        return self.decoder(self.dropout(x))
+
+    def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
+        """Features (n_0, in_channels), by default ``complex.x[0]`` -> (n_0, out_channels).
+
+        Raises:
+            TypeError, ValueError: features that are missing, not finite, or of the wrong shape,
+                dtype or device.
+            RuntimeError: the solver did not reach the end.
+        """
+        start = self.encode(complex, x)
+        law = self.make_law(complex, start)
+        self.penalty = None
+        if self.training and (self.kinetic or self.jacobian):
+            times = torch.linspace(0, self.time, _PENALTY_POINTS)
+            states = self.solve(complex, law, start, times)
+            self.penalty = self._penalty(law, times, states)
+            return self.decode(states[-1])
+        return self.decode(self.solve(complex, law, start))
+
+    def trajectory(
+        self, complex: CellComplex, times: Sequence[float] | Tensor, x: Tensor | None = None
+    ) -> Tensor:
+        """(times, n_0, out_channels): the results had the diffusion ended at each of ``times``.
+
+        GRAND's published code stops where the accuracy of validation is best, up to 3 T: choose the
+        time by validation vertices here, and only then look at others.
+        """
+        start = self.encode(complex, x)
+        return self.decode(self.solve(complex, self.make_law(complex, start), start, times))
+
+    def solve(
+        self,
+        complex: CellComplex,
+        law: Any,
+        x: Tensor,
+        times: Sequence[float] | Tensor | None = None,
+    ) -> Tensor:
+        """x(T), or the states at ``times``."""
+        options = dict(self.solver_options)
+        if self.solver in _ADAPTIVE:
+            options = {"atol": 1e-7 * self.tol_scale, "rtol": 1e-9 * self.tol_scale, **options}
+            if complex.num_complexes > 1:
+                options.setdefault("ptr", complex.ptr[0])
+        elif self.step_size is not None:
+            options["step_size"] = self.step_size
+        end = self.time if times is None else float(max(times))
+        solution = diffuse(
+            law, x, end, self.solver, save_at=times, backward=self.backward, **options
+        )
+        self.solution = Solution(x.new_empty(0), solution.ts, solution.stats, solution.status)
+        if solution.status != "ok":
+            raise RuntimeError(
+                f"the diffusion ended with status {solution.status!r} after "
+                f"{solution.stats.evaluations} evaluations: raise tol_scale or lower time, or take "
+                "another solver"
+            )
+        return solution.x
+
+    def _penalty(self, law: Any, times: Tensor, states: Tensor) -> Tensor:
+        total = states.new_zeros(())
+        for weight, term in ((self.kinetic, kinetic_energy), (self.jacobian, jacobian_norm)):
+            if weight:
+                total = total + weight * time_integral(term, law, times, states)
+        return total
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.hidden_channels}, {self.out_channels}, "
+            f"num_layers={self.num_layers}, time={self.time:g}, solver={self.solver!r}, "
+            f"step_size={self.step_size}, tol_scale={self.tol_scale:g}, "
+            f"backward={self.backward!r}"
+        )
+
+
+def features_of(complex: CellComplex, x: Tensor | None) -> Tensor:
+    """``x``, by default ``complex.x[0]``; ValueError unless there is one row for each vertex."""
+    if x is None:
+        if 0 not in complex.x:
+            raise ValueError("x[0] is missing: give features to the vertices, or give x")
+        x = complex.x[0]
+    if isinstance(x, Tensor) and x.shape[:1] != (complex.num_cells(0),):
+        raise ValueError(
+            f"features must have one row for each of {complex.num_cells(0)} vertices, got shape "
+            f"{tuple(x.shape)}"
+        )
+    return x

@@ -1,0 +1,160 @@
+"""Graph-coupled oscillator networks (Rusch et al., GraphCON, ICML 2022)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.dynamics import ControlledOscillator
+from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.nn.activation import check_choice
+from topodiff.nn.continuous import features_of
+from topodiff.nn.dropout import Dropout
+from topodiff.nn.feature_linear import FeatureLinear
+from topodiff.nn.gat import GATLayer
+from topodiff.nn.gcn import GCNLayer
+from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_arguments
+from topodiff.solvers import diffuse
+
+COUPLINGS = ("gcn", "gat")
+RESIDUALS = (None, "own", "learnt")
+
+
+class GraphCON(nn.Module):
+    """``d2x/dt2 = act(F(x)) - gamma x - alpha dx/dt``, F a graph convolution or attention; N steps
+
+        ``y <- y + dt (act(F(x)) - gamma x - alpha y)``,  ``x <- x + dt y``
+
+    from ``x = y = act(encoder(features))``, then a linear map. For alpha = gamma = dt = 1 it is the
+    plain network of F.
+
+    Args:
+        in_channels, hidden_channels, out_channels: widths.
+        num_layers: N, the number of steps.
+        dropout: of x and y at the start and after every step.
+        coupling: ``gcn`` or ``gat``.
+        heads: of gat, side by side.
+        input_dropout: of the features; as ``dropout`` if None.
+        dt, alpha, gamma: time step, damping, control.
+        shared: one F for all steps, as published; else one for each.
+        residual: of gcn: ``own``, F(x) - x W with its weight W (published res_version 1), so that F
+            is a Laplacian; ``learnt``, F(x) - x W + x R + r (version 2); None for F alone (as
+            published for molecules and images).
+        activation: of coupling and encoder.
+        encode_activation: whether the encoder has one.
+        solver: a solver for laws of second order; published is ``symplectic_euler``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        *,
+        coupling: str = "gcn",
+        heads: int = 4,
+        input_dropout: float | None = None,
+        dt: float = 1.0,
+        alpha: float = 1.0,
+        gamma: float = 1.0,
+        shared: bool = True,
+        residual: str | None = None,
+        activation: str = "relu",
+        encode_activation: bool = True,
+        solver: str = "symplectic_euler",
+    ) -> None:
+        super().__init__()
+        check_arguments(
+            dropout, in_channels=in_channels, hidden_channels=hidden_channels,
+            out_channels=out_channels, num_layers=num_layers,
+        )  # fmt: skip
+        check_choice("coupling", coupling, COUPLINGS)
+        check_choice("activation", activation, ACTIVATIONS)
+        if residual not in RESIDUALS or (residual is not None and coupling != "gcn"):
+            raise ValueError(
+                f"residual must be one of {RESIDUALS}, and None unless the coupling is gcn; got "
+                f"{residual!r} for {coupling}"
+            )
+        if not dt > 0 or alpha < 0 or gamma < 0:
+            raise ValueError(
+                f"dt must be positive, alpha and gamma not negative; got {dt}, {alpha} and {gamma}"
+            )
+        self.num_layers, self.coupling, self.residual = num_layers, coupling, residual
+        self.dt, self.alpha, self.gamma = float(dt), float(alpha), float(gamma)
+        self.activation, self.encode_activation = activation, encode_activation
+        self.solver = solver
+        input_dropout = dropout if input_dropout is None else input_dropout
+        self.encoder = FeatureLinear(in_channels, hidden_channels, input_dropout)
+        count = 1 if shared else num_layers
+        self.layers = nn.ModuleList(
+            GCNLayer(hidden_channels, hidden_channels)
+            if coupling == "gcn"
+            else GATLayer(hidden_channels, hidden_channels, heads)
+            for _ in range(count)
+        )
+        learnt = count if residual == "learnt" else 0
+        self.residuals = nn.ModuleList(
+            nn.Linear(hidden_channels, hidden_channels) for _ in range(learnt)
+        )
+        self.dropout = Dropout(dropout)
+        self.decoder = nn.Linear(hidden_channels, out_channels)
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew."""
+        reset_children(self)
+
+    def law(self, complex: CellComplex, step: int = 0) -> ControlledOscillator:
+        """The law during a step."""
+        which = step % len(self.layers)
+
+        def force(t: Tensor, x: Tensor) -> Tensor:
+            layer = self.layers[which]
+            out = layer(complex, x)
+            if self.residual is not None:
+                out = out - x @ layer.weight
+            return out + self.residuals[which](x) if self.residuals else out
+
+        return ControlledOscillator(
+            force, alpha=self.alpha, gamma=self.gamma,
+            activation=lambda x: activate(x, self.activation),
+        )  # fmt: skip
+
+    def states(self, complex: CellComplex, x: Tensor | None = None) -> list[Tensor]:
+        """x at the start and after every step, (n_0, hidden_channels) each."""
+        x = self.encoder(features_of(complex, x))
+        if self.encode_activation:
+            x = activate(x, self.activation)
+        state = self.dropout(x), self.dropout(x)
+        found = [state[0]]
+        for step in range(self.num_layers):
+            law = self.law(complex, step)
+            solution = diffuse(law, state, self.dt, self.solver, num_steps=1)
+            if solution.status != "ok":
+                raise RuntimeError(
+                    f"step {step + 1} of {self.num_layers} ended with status "
+                    f"{solution.status!r}: take a smaller dt"
+                )
+            assert solution.v is not None
+            state = self.dropout(solution.x), self.dropout(solution.v)
+            found.append(state[0])
+        return found
+
+    def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
+        """Features (n_0, in_channels), by default ``complex.x[0]`` -> (n_0, out_channels).
+
+        Raises:
+            TypeError, ValueError: features that are missing, not finite, or of the wrong shape,
+                dtype or device.
+            RuntimeError: the state grew beyond all bounds.
+        """
+        return self.decoder(self.states(complex, x)[-1])
+
+    def extra_repr(self) -> str:
+        return (
+            f"num_layers={self.num_layers}, coupling={self.coupling!r}, dt={self.dt:g}, "
+            f"alpha={self.alpha:g}, gamma={self.gamma:g}, residual={self.residual!r}, "
+            f"shared={len(self.layers) == 1 < self.num_layers}, solver={self.solver!r}"
+        )
