@@ -8,9 +8,8 @@ bytes read and written. The bytes of an operation are those that it cannot avoid
 row and block once an entry, the result once. A sparse matrix is built before the clock starts and
 is measured forward only: its values have no gradient in the form of blocks.
 
-Needs an NVIDIA or AMD GPU and Triton, and says so where they are missing: speed on GPUs is claimed from
-its results alone. Writes
-benchmarks/results/kernels_gpu.json.
+Needs a GPU and Triton, and says so where they are missing. Writes
+benchmarks/results/kernels_gpu.json; where that file is missing, nothing is claimed about GPUs.
 """
 
 from __future__ import annotations

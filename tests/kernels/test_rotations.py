@@ -15,7 +15,9 @@ from topodiff.kernels.skew import num_entries, skew
 
 NAMES = ["reference", "cpu"] if COMPILED else ["reference"]
 MAPS = {"cayley": kernels.cayley, "reflections": kernels.reflections, "rotation": kernels.rotation}
-DIMS = [*range(2, 9), 13, 17]
+EVERY = {**MAPS, "exponential": rotations.exponential}
+CASES = [(name, d) for name in MAPS for d in (*range(2, 9), 13, 17)]
+CASES += [("exponential", 3), ("exponential", 4)]
 SIZES = [0, 1, 7, 16, 35]
 
 
@@ -29,6 +31,8 @@ def exact(name: str, params: Tensor, d: int) -> Tensor:
     """The definition, in float64."""
     params = params.double()
     one = torch.eye(d, dtype=torch.float64).expand(len(params), d, d)
+    if name == "exponential":
+        return torch.matrix_exp(skew(params, d))
     if name == "cayley":
         a = skew(params, d)
         return torch.linalg.solve(one - a / 2, one + a / 2)
@@ -49,13 +53,12 @@ def values_and_gradient(function, params: Tensor, d: int) -> tuple[Tensor, Tenso
 
 @pytest.mark.parametrize("which", [("reference", None), *IMPLEMENTATIONS], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", MAPS)
-@pytest.mark.parametrize("d", DIMS)
+@pytest.mark.parametrize(("name", "d"), CASES)
 def test_equals_the_definition(which, dtype, name, d):
     for n in SIZES:
         params = parameters(n, d, dtype)
         with implementation(*which):
-            found = values_and_gradient(MAPS[name], params, d)
+            found = values_and_gradient(EVERY[name], params, d)
         expected = values_and_gradient(lambda p, d: exact(name, p, d), params.double(), d)
         tolerance = 1e-4 if dtype is torch.float32 else 1e-11
         for a, b in zip(found, expected, strict=True):
@@ -64,13 +67,12 @@ def test_equals_the_definition(which, dtype, name, d):
 
 @pytest.mark.parametrize("which", [("reference", None), *IMPLEMENTATIONS], ids=str)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("name", MAPS)
-@pytest.mark.parametrize("d", DIMS)
+@pytest.mark.parametrize(("name", "d"), CASES)
 def test_orthogonal_with_finite_gradients_at_every_scale(which, dtype, name, d):
     scales = torch.tensor([0, 1e-30, 1e-6, 1, 30, 1e4, 1e9, 1e18, 1e37], dtype=dtype)
     params = (parameters(9, d, dtype).clamp(-8, 8) * scales[:, None]).requires_grad_()
     with implementation(*which):
-        found = MAPS[name](params, d)
+        found = EVERY[name](params, d)
         (found * torch.arange(1.0, d + 1)).sum().backward()
     one = torch.eye(d, dtype=dtype).expand(9, d, d)
     tolerance = 2 * d * torch.finfo(dtype).eps
@@ -84,16 +86,15 @@ def test_orthogonal_with_finite_gradients_at_every_scale(which, dtype, name, d):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("map_name", MAPS)
-@pytest.mark.parametrize("d", [2, 3, 4, 5])
+@pytest.mark.parametrize(("map_name", "d"), [c for c in CASES if c[1] <= 5])
 def test_first_and_second_derivatives(name, map_name, d):
     params = parameters(3, d)
     params[0] = 0
     params[1, 0] = math.pi
     params.requires_grad_()
     with implementation(name):
-        assert torch.autograd.gradcheck(lambda p: MAPS[map_name](p, d), [params])
-        assert torch.autograd.gradgradcheck(lambda p: MAPS[map_name](p, d), [params])
+        assert torch.autograd.gradcheck(lambda p: EVERY[map_name](p, d), [params])
+        assert torch.autograd.gradgradcheck(lambda p: EVERY[map_name](p, d), [params])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -105,14 +106,17 @@ def test_operators_of_the_library(name, d):
         torch.library.opcheck(rotations._householder.overload, (params, d, True))
         torch.library.opcheck(rotations._cayley.overload, (params, d))
         torch.library.opcheck(rotations._householder_backward.overload, (grad, inner, d, False))
+        if d == 3:
+            torch.library.opcheck(rotations._exponential.overload, (params, d))
+            torch.library.opcheck(rotations._exponential_backward.overload, (grad, inner, d))
         matrix = kernels.cayley(inner, d)
         torch.library.opcheck(rotations._cayley_backward.overload, (grad, matrix, inner))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("map_name", MAPS)
+@pytest.mark.parametrize("map_name", EVERY)
 def test_any_leading_dimensions_and_strides(name, map_name):
-    function, d = MAPS[map_name], 3
+    function, d = EVERY[map_name], 3
     params = torch.randn(4, 5, 6, dtype=torch.float64)
     with implementation(name):
         plain = function(params[:, :, ::2].contiguous(), d)
@@ -128,26 +132,27 @@ def test_any_leading_dimensions_and_strides(name, map_name):
 
 
 @pytest.mark.skipif(not COMPILED, reason="no compiled kernels")
-@pytest.mark.parametrize("map_name", MAPS)
+@pytest.mark.parametrize("map_name", EVERY)
 def test_same_bits_on_any_number_of_threads(map_name):
     params = parameters(20_011, 3, torch.float32)
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            results.append(values_and_gradient(MAPS[map_name], params, 3))
+            results.append(values_and_gradient(EVERY[map_name], params, 3))
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("map_name", MAPS)
+@pytest.mark.parametrize("map_name", EVERY)
 def test_not_a_number_stays_in_its_row(name, map_name):
-    params = parameters(40, 6)
+    d = 4 if map_name == "exponential" else 6
+    params = parameters(40, d)
     params[7, 3] = torch.nan
     with implementation(name):
-        out, grad = values_and_gradient(MAPS[map_name], params, 6)
+        out, grad = values_and_gradient(EVERY[map_name], params, d)
     others = torch.arange(40) != 7
     assert out[7].isnan().any()
     assert out[others].isfinite().all()
@@ -165,7 +170,28 @@ def test_compiles_without_graph_breaks():
     torch.testing.assert_close(*(torch.autograd.grad(o, params) for o in (out, loss(params))))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("d", [3, 4])
+def test_exponential_of_small_and_large_angles(name, d):
+    """Through the thresholds of the series, up to where parameters are clamped."""
+    sizes = torch.logspace(-9, 2.99, 300, dtype=torch.float64)
+    direction = torch.nn.functional.normalize(parameters(300, d), dim=1)
+    params = sizes[:, None] * direction
+    seed = torch.arange(d * d, dtype=torch.float64).reshape(d, d).sin()
+    with implementation(name):
+        leaf = params.clone().requires_grad_()
+        found = rotations.exponential(leaf, d)
+        (gradient,) = torch.autograd.grad((found * seed).sum(), leaf)
+    leaf = params.clone().requires_grad_()
+    expected = exact("exponential", leaf, d)
+    (expected_gradient,) = torch.autograd.grad((expected * seed).sum(), leaf)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-9)
+
+
 def test_mistakes_are_reported():
+    with pytest.raises(ValueError, match="exists for d = 3 and d = 4, got d = 5"):
+        rotations.exponential(torch.zeros(2, 10), 5)
     for function in MAPS.values():
         with pytest.raises(ValueError, match=r"for d = 3 >= 2, got \(5, 4\)"):
             function(torch.zeros(5, 4), 3)

@@ -57,6 +57,17 @@ def cayley(params: Tensor, dim: int) -> Tensor:
     return _unflatten(_cayley(_flatten(params, dim), dim), params)
 
 
+def exponential(params: Tensor, dim: int) -> Tensor:
+    """``exp(A)`` of the skew-symmetric matrix A with ``params`` below its diagonal, for d = 3 and
+    d = 4: the formula of Rodrigues and a pair of commuting quaternions.
+
+    Reaches every rotation. Parameters are clamped to +-1000. Arguments as for :func:`reflections`.
+    """
+    if dim not in (3, 4):
+        raise ValueError(f"the closed form of exp exists for d = 3 and d = 4, got d = {dim}")
+    return _unflatten(_exponential(_flatten(params, dim), dim), params)
+
+
 def _flatten(params: Tensor, dim: int) -> Tensor:
     checks.check_values("params", params)
     if dim < 2 or params.shape[-1] != num_entries(dim):
@@ -84,6 +95,13 @@ def _cayley_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tupl
     if torch.is_grad_enabled():
         backward = rotations_reference.cayley_backward
     return backward(grad, *results, a[0]), None
+
+
+def _exponential_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
+    backward: Any = _exponential_backward
+    if torch.is_grad_enabled():
+        backward = rotations_reference.exponential_backward
+    return backward(grad, *a), None
 
 
 def _like_params(grad: Tensor, params: Tensor, *_: Any) -> Tensor:
@@ -114,4 +132,16 @@ _cayley_backward = define(
     "cayley_backward",
     "(Tensor grad, Tensor matrix, Tensor params) -> Tensor",
     lambda grad, matrix, params: _like_params(grad, params),
+)
+_exponential = define(
+    "exponential",
+    "(Tensor params, int dim) -> Tensor",
+    lambda params, dim: params.new_empty(params.shape[0], dim, dim),
+    _exponential_gradient,
+    saves=(0,),
+)
+_exponential_backward = define(
+    "exponential_backward",
+    "(Tensor grad, Tensor params, int dim) -> Tensor",
+    _like_params,
 )

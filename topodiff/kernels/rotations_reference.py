@@ -17,6 +17,8 @@ from topodiff.kernels.skew import polish, skew
 _LARGE = 1e15
 # The solve loses |A| eps, and the polish needs that to be small.
 _BOUND = {torch.float64: 1e6}
+# Angles repeat long before this, and beyond it floating point no longer resolves them well.
+ANGLE_BOUND = 1e3
 
 
 def householder(params: Tensor, dim: int, rotation: bool) -> Tensor:
@@ -122,4 +124,68 @@ def cayley_backward(grad: Tensor, matrix: Tensor, params: Tensor) -> Tensor:
     return torch.where(params.abs() <= _bound(params, dim), found, 0)
 
 
-OPERATIONS = (householder, householder_backward, cayley, cayley_backward)
+def _imaginary(params: Tensor, dim: int) -> tuple[Tensor, ...]:
+    """The quaternions ``(n, 3)`` whose exponentials turn: one, or one for each side."""
+    params = params.clamp(-ANGLE_BOUND, ANGLE_BOUND)
+    return (quaternions.rotation_vector(params) / 2,) if dim == 3 else quaternions.split(params)
+
+
+def exponential(params: Tensor, dim: int) -> Tensor:
+    """``exp(A)`` for d = 3 (Rodrigues) and d = 4 (a pair of commuting quaternions)."""
+    turns = [quaternions.exponential(v) for v in _imaginary(params, dim)]
+    if dim == 3:
+        return quaternions.space_rotation(*turns)
+    left, right = turns
+    return quaternions.left_product(left) @ quaternions.right_product(right)
+
+
+def exponential_backward(grad: Tensor, params: Tensor, dim: int) -> Tensor:
+    """Rotations of space are the pair (q, q*), which leaves the real axis alone."""
+    imaginary = _imaginary(params, dim)
+    left = quaternions.exponential(imaginary[0])
+    if dim == 3:
+        conjugate = left.new_tensor([1.0, -1.0, -1.0, -1.0])
+        on_left, on_right = _pair_gradient(pad(grad, (1, 0, 1, 0)), left, left * conjugate)
+        x, y, z = _exponential_gradient(on_left + conjugate * on_right, imaginary[0]).unbind(-1)
+        found = torch.stack([z, -y, x], -1) / 2
+    else:
+        pair = _pair_gradient(grad, left, quaternions.exponential(imaginary[1]))
+        gradients = [_exponential_gradient(g, v) for g, v in zip(pair, imaginary, strict=True)]
+        (ax, ay, az), (bx, by, bz) = (g.unbind(-1) for g in gradients)
+        found = torch.stack([ax + bx, ay + by, az - bz, az + bz, by - ay, ax - bx], -1) / 2
+    return torch.where(params.abs() <= ANGLE_BOUND, found, 0)
+
+
+def _pair_gradient(grad: Tensor, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of l and r from that of the matrix of ``x -> l x r``."""
+    basis = torch.eye(4, dtype=grad.dtype, device=grad.device)
+    on_left = grad @ quaternions.right_product(right).mT
+    on_right = quaternions.left_product(left).mT @ grad
+    return (
+        torch.einsum("nij,mij->nm", on_left, quaternions.left_product(basis)),
+        torch.einsum("nij,mij->nm", on_right, quaternions.right_product(basis)),
+    )
+
+
+def _exponential_gradient(grad: Tensor, v: Tensor) -> Tensor:
+    """The gradient of v from that of ``exp(v) = (cos t, v sin t / t)``, t = |v|."""
+    square = (v * v).sum(-1, keepdim=True)
+    small = square < 1e-2
+    t = torch.where(small, 1.0, square).sqrt()
+    sinc = torch.where(small, _series(square, 0), t.sin() / t)
+    slope = torch.where(small, -_series(square, 1) / 3, (t.cos() - sinc) / (t * t))
+    real, imaginary = grad[:, :1], grad[:, 1:]
+    return sinc * imaginary + v * (slope * (v * imaginary).sum(-1, keepdim=True) - sinc * real)
+
+
+def _series(square: Tensor, order: int) -> Tensor:
+    """``sin t / t`` (order 0), and minus three times its derivative over t (order 1)."""
+    total = torch.ones_like(square)
+    for k in range(7, 0, -1):
+        total = 1 - square * total / ((2 * k + 1 + 2 * order) * 2 * k)
+    return total
+
+
+OPERATIONS = (
+    householder, householder_backward, cayley, cayley_backward, exponential, exponential_backward,
+)  # fmt: skip

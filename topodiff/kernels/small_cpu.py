@@ -77,4 +77,16 @@ def cayley_backward(grad: Tensor, matrix: Tensor, params: Tensor) -> Tensor:
     return _rotate(_cpu.cayley_backward, out, dim, matrix, grad, params)
 
 
-OPERATIONS = (small_matmul, householder, householder_backward, cayley, cayley_backward)
+def exponential(params: Tensor, dim: int) -> Tensor:
+    return _rotate(_cpu.exponential, cpu._empty(params, len(params), dim, dim), dim, params)
+
+
+def exponential_backward(grad: Tensor, params: Tensor, dim: int) -> Tensor:
+    out = cpu._empty(params, *params.shape)
+    return _rotate(_cpu.exponential_backward, out, dim, params, grad)
+
+
+OPERATIONS = (
+    small_matmul, householder, householder_backward, cayley, cayley_backward, exponential,
+    exponential_backward,
+)  # fmt: skip

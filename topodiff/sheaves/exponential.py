@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.kernels import quaternions
+from topodiff.kernels import quaternions, rotations
+from topodiff.kernels.rotations_reference import ANGLE_BOUND
 from topodiff.kernels.skew import polish, skew
 
-# Angles repeat long before this, and beyond it floating point no longer resolves them well.
-BOUND = 1e3
 # Diagonal Pade approximant of order 6: exact to rounding of float64 for |A| <= 1/2, and orthogonal.
 _EVEN = (1.0, 5 / 44, 1 / 792, 1 / 665280)
 _ODD = (1 / 2, 1 / 66, 1 / 15840)
@@ -23,13 +22,9 @@ def exponential(params: Tensor, dim: int) -> Tensor:
     """
     if dim == 2:
         return quaternions.plane_rotation(params[..., 0].cos(), params[..., 0].sin())
-    params = params.clamp(-BOUND, BOUND)
-    if dim == 3:
-        half_turn = quaternions.rotation_vector(params) / 2
-        return quaternions.space_rotation(quaternions.exponential(half_turn))
-    if dim == 4:
-        a, b = (quaternions.exponential(v) for v in quaternions.split(params))
-        return quaternions.left_product(a) @ quaternions.right_product(b)
+    if dim <= 4:
+        return rotations.exponential(params, dim)
+    params = params.clamp(-ANGLE_BOUND, ANGLE_BOUND)
     return _squaring(params, dim)
 
 

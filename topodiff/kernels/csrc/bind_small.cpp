@@ -59,6 +59,8 @@ void bind_small(nb::module_& m) {
   m.def("householder_backward", &rotate<kHouseholderBackward>);
   m.def("cayley", &rotate<kCayley>);
   m.def("cayley_backward", &rotate<kCayleyBackward>);
+  m.def("exponential", &rotate<kExponential>);
+  m.def("exponential_backward", &rotate<kExponentialBackward>);
 }
 
 }  // namespace topodiff

@@ -23,6 +23,8 @@ enum SmallId {
   kHouseholderBackward,  // parameters a, gradient b of the matrices -> that of the parameters
   kCayley,               // parameters a -> matrices
   kCayleyBackward,       // matrices a, their gradient b, parameters c -> gradient of the parameters
+  kExponential,          // parameters a -> matrices, dim 3 or 4
+  kExponentialBackward,  // parameters a, gradient b of the matrices -> that of the parameters
   kNumSmall
 };
 

@@ -41,12 +41,6 @@ TOPODIFF_INLINE void cayley_closed(const LanesOf<T>* half, LaneMatrix<T, 4>& m) 
   pair_rotation(a, b, m);
 }
 
-template <class T>
-TOPODIFF_INLINE LanesOf<T> root(LanesOf<T> x) {
-  for (int l = 0; l < kLanes<T>; ++l) x[l] = T(__builtin_sqrt(x[l]));
-  return x;
-}
-
 // Solves M X = M^T for M = I - B by Householder triangulation. No singular value of M is below 1.
 template <class T>
 TOPODIFF_INLINE void cayley_solve(const LanesOf<T>* half, LaneMatrix<T, 0>& result) {

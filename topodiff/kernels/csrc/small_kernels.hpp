@@ -1,6 +1,7 @@
 // The table of kernels for very small matrices, for the instruction set that the including file is compiled for.
 #pragma once
 #include "small_cayley.hpp"
+#include "small_exponential.hpp"
 #include "small_householder.hpp"
 #include "small_matmul.hpp"
 
@@ -13,6 +14,8 @@ constexpr SmallTable kSmallTable = {{
     {householder_backward<float>, householder_backward<double>},
     {cayley<float>, cayley<double>},
     {cayley_backward<float>, cayley_backward<double>},
+    {exponential<float>, exponential<double>},
+    {exponential_backward<float>, exponential_backward<double>},
 }};
 
 }  // namespace

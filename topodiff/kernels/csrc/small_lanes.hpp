@@ -47,6 +47,12 @@ TOPODIFF_INLINE void for_lanes(const SmallArgs& a, F f) {
   });
 }
 
+template <class T>
+TOPODIFF_INLINE LanesOf<T> root(LanesOf<T> x) {
+  for (int l = 0; l < kLanes<T>; ++l) x[l] = T(__builtin_sqrt(x[l]));
+  return x;
+}
+
 // A square matrix in every lane. D = 0: of `dim` rows, known at run time only.
 template <class T, int D>
 struct LaneMatrix {
