@@ -90,10 +90,12 @@ def test_wrong_features_are_refused():
             model(K, torch.zeros(shape))
     with pytest.raises(TypeError, match=r"float64.*float32"):
         model(K, K.x[0].double())
+    with pytest.raises(TypeError, match=r"float64.*float32"):
+        model(K, torch.zeros(4, 4, dtype=torch.float64))
     with pytest.raises(TypeError, match="floating-point"):
         model(K, K.x[0].long())
-    with pytest.raises(TypeError, match=r"meta.*cpu"):
-        model(K, K.x[0].to("meta"))
+    with pytest.raises(TypeError, match=r"cpu.*meta"):
+        model.to("meta")(K)
 
 
 @pytest.mark.parametrize(

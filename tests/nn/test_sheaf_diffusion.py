@@ -162,3 +162,13 @@ def test_holds_nothing_of_a_graph():
         assert made(graph(n, 3)).shape == (n + 1, 3)
     assert state.keys() == made.state_dict().keys()
     assert list(made.buffers()) == []
+
+
+def test_sparse_features_give_what_dense_ones_give():
+    K, made = graph(channels=5), model(input_dropout=0.5).eval()
+    x = torch.zeros_like(K.x[0])
+    x[::3, 1] = 1.5
+    dense = x.clone().requires_grad_()
+    torch.testing.assert_close(made(K, x), made(K, dense))
+    made.train()
+    assert not torch.equal(made(K, x), made(K, x))

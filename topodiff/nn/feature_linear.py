@@ -46,19 +46,22 @@ class FeatureLinear(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels) -> (n, out_channels).
+    def forward(self, x: Tensor | Rows) -> Tensor:
+        """(n, in_channels), or its sparse rows -> (n, out_channels).
 
         Raises:
             TypeError, ValueError: for features of another width, dtype or device, and for features
                 that are not finite.
         """
-        self._check(x)
-        rows = sparse_rows(x)
         drop = self.dropout if self.training else 0.0
-        if rows is None:
-            return torch.addmm(self.bias, nn.functional.dropout(x, drop), self.weight)
-        return drop_entries(rows, drop) @ self.weight + self.bias
+        if isinstance(x, Tensor):
+            self._check(x)
+            rows = sparse_rows(x)
+            if rows is None:
+                return torch.addmm(self.bias, nn.functional.dropout(x, drop), self.weight)
+            x = rows
+        self._check_alike(x.column if x.weight is None else x.weight)
+        return drop_entries(x, drop) @ self.weight + self.bias
 
     def _check(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -68,7 +71,11 @@ class FeatureLinear(nn.Module):
             raise ValueError(
                 f"features must have shape (n, {self.in_channels}), got {tuple(x.shape)}"
             )
-        if x.dtype != self.weight.dtype or x.device != self.weight.device:
+        self._check_alike(x)
+
+    def _check_alike(self, x: Tensor) -> None:
+        real = x.is_floating_point()
+        if x.device != self.weight.device or (real and x.dtype != self.weight.dtype):
             raise TypeError(
                 f"features are {x.dtype} on {x.device}, the model is {self.weight.dtype} on "
                 f"{self.weight.device}: move one of them with .to()"

@@ -14,7 +14,7 @@ from topodiff.nn.sheaf.families import MAP_FAMILIES, MapFamily
 from topodiff.nn.sheaf.frames import FrameLearner
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
 from topodiff.nn.sheaf.learner import SheafLearner
-from topodiff.nn.vertex_model import check_arguments
+from topodiff.nn.vertex_model import Features, check_arguments
 
 MAPS = (*MAP_FAMILIES, "bundle")
 
@@ -85,7 +85,7 @@ class SheafModel(nn.Module):
         """Draw all parameters anew."""
         reset_children(self)
 
-    def encode(self, x: Tensor) -> Tensor:
+    def encode(self, x: Features) -> Tensor:
         """(n, in_channels) -> (n, d', hidden_channels)."""
         h = self.dropout(activate(self.input(x), self.activation))
         if self.second is not None:

@@ -89,8 +89,8 @@ class ContinuousSheafDiffusion(SheafModel):
             TypeError, ValueError: features that are missing, not finite, or of the wrong shape,
                 dtype or device.
         """
-        x = self.encode(vertex_features(complex, x, self.in_channels))
-        return self.output(self.diffuse(complex, x).flatten(1))
+        state = self.encode(vertex_features(complex, x, self.in_channels))
+        return self.output(self.diffuse(complex, state).flatten(1))
 
     def diffuse(self, complex: CellComplex, x: Tensor) -> Tensor:
         """The state (n_0, d', hidden_channels) at ``time``, from that at 0."""

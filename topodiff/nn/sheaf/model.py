@@ -99,14 +99,14 @@ class NeuralSheafDiffusion(SheafModel):
             TypeError, ValueError: features that are missing, not finite, or of the wrong shape,
                 dtype or device.
         """
-        x = self.encode(vertex_features(complex, x, self.in_channels))
+        state = self.encode(vertex_features(complex, x, self.in_channels))
         factor = self.epsilon.tanh()
         for t, layer in enumerate(self.layers):
             if layer.learner is not None:
-                operator = layer.operator(complex, self.dropout(x) if t else x)
-            y = layer(self.dropout(x), operator)
-            x = torch.addcmul(x - y, factor[t], x)
-        return self.output(x.flatten(1))
+                operator = layer.operator(complex, self.dropout(state) if t else state)
+            y = layer(self.dropout(state), operator)
+            state = torch.addcmul(state - y, factor[t], state)
+        return self.output(state.flatten(1))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, shared_sheaf={self.shared_sheaf}"
