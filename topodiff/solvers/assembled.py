@@ -28,7 +28,7 @@ class Assembled(LinearOperator):
 
     def _product(self, x: Tensor, csr: tuple[Tensor, Tensor, Tensor], shape: tuple) -> Tensor:
         index, ptr, value = csr
-        flat = x.reshape(-1, x.shape[-1])
+        flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
         return kernels.gather_reduce(flat, index, ptr, value).reshape(*shape, x.shape[-1])
 
     def _apply(self, x: Tensor) -> Tensor:

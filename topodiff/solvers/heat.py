@@ -109,9 +109,7 @@ def _prepare(problem: Problem, solver: str, tol: float | None) -> tuple[LinearOp
 
 
 def _solution(problem: Problem, states: Tensor, status: str, bound: float) -> Solution:
-    problem.saved.clear()
-    problem.saved_at.clear()
-    for number, state in enumerate(states):
+    for number, state in enumerate(states[1:], start=1):
         problem.save(number, state)
     return problem.solution(states[-1], problem.times[-1], status, error_bound=bound)
 
@@ -130,11 +128,14 @@ def _propagate(
     aliased, held = with_aliases(operator)
     with torch.no_grad():
         fast = assembled(operator, x0)
-    flat = x0.reshape(operator.shape[1], -1) if x0.numel() else x0
+    channels = x0.numel() // max(operator.shape[1], 1)
+    flat = x0.reshape(operator.shape[1], channels)
     states = _Heat.apply(flat, forward, expansion, fast, aliased, *held)
     states = states.reshape(len(states), *x0.shape)
     rows = []
     for t, state in zip(problem.times, states, strict=True):
+        if float(t) == 0:
+            state = x0
         if isinstance(t, Tensor) and t.requires_grad and torch.is_grad_enabled():
             # d/dt exp(-t A) x = -A exp(-t A) x
             slope = (fast @ state.detach()).to(state.dtype)

@@ -55,6 +55,12 @@ class Problem:
             self.saved.append(x)
             self.saved_at.append(self.times[number])
 
+    def restart(self) -> None:
+        """Forget all states but the first."""
+        self.saved.clear()
+        self.saved_at.clear()
+        self.save(0, self.x0)
+
     def stop_here(self, t: Scalar, x: Tensor) -> bool:
         """Ask the callback."""
         if self.callback is None:
@@ -115,7 +121,7 @@ def make_problem(
         law._check_state(first)
     times, wanted, single = _check_times(t, save_at)
     problem = Problem(system, first, times, wanted, single, callback, backward, max_steps)
-    problem.save(0, first)
+    problem.restart()
     return problem
 
 

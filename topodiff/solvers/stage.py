@@ -49,9 +49,25 @@ class Stage:
 
     def solve(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
         """x and a status; c > 0, a tensor if a gradient to it is wanted."""
-        if self.system.linear and self.system.order == 1:
+        system = self.system
+        if system.linear and system.order == 1:
             return self.solve_linear(t, c, b, guess)
+        uniform = not isinstance(system.damping, Tensor) or system.damping.numel() == 1
+        if system.linear and uniform:
+            return self._solve_wave(t, c, b, guess)
         return self.newton.solve(t, c, b, guess)
+
+    def _solve_wave(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
+        """``x - c v = b_x`` and ``v + c (A x + damping v) = b_v``, with x eliminated: a symmetric
+        system where A is symmetric."""
+        operator = self.system.operator(t)
+        if operator is None:
+            return self.newton.solve(t, c, b, guess)
+        inverse = 1 / (1 + c * self.system.damping)
+        for_v = (b[1] - c * (operator @ b[0])) * inverse
+        self.system.evaluations += 1
+        v, status = self.solve_linear(t, c * c * inverse, for_v, guess[1])
+        return torch.stack([b[0] + c * v, v]), status
 
     def solve_linear(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
         """The same with the linear part ``-A x`` in place of f."""

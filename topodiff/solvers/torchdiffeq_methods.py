@@ -32,6 +32,7 @@ class _Function(torch.nn.Module):
         self.problem, self.method = problem, method
         self.accepted, self.rejected = 0, 0
         self.last: tuple[float, Tensor] = (0.0, problem.x0)
+        self.reached = 0
         self.limit = problem.system.evaluations + _EVALUATIONS_A_STEP * problem.max_steps
         self.forward_pass = True
         if method in ADAPTIVE:
@@ -47,6 +48,11 @@ class _Function(torch.nn.Module):
         """Called before the state moves on: x and t are those of the step's start."""
         self.accepted += 1
         self.last = (float(t), x)
+        times = self.problem.times
+        # steps end at the times wanted, so a state wanted is the start of a step
+        while self.reached + 1 < len(times) and float(t) >= float(times[self.reached + 1]):
+            self.reached += 1
+            self.problem.save(self.reached, x)
         if self.accepted > self.problem.max_steps:
             raise _Stop("max_steps")
         if self.accepted > 1 and self.problem.stop_here(float(t), x.detach()):
@@ -82,8 +88,10 @@ def solve(
     """
     import torchdiffeq
 
-    if len(problem.times) == 1:
-        return problem.solution(problem.x0, 0.0, OK)
+    if len(problem.times) == 1 or problem.x0.numel() == 0:
+        for number in range(1, len(problem.times)):
+            problem.save(number, problem.x0)
+        return problem.solution(problem.x0, problem.times[-1], OK)
     single = problem.x0.dtype != torch.float64
     tolerances = {
         "rtol": (1e-4 if single else 1e-7) if rtol is None else rtol,
@@ -171,6 +179,7 @@ def _integrate(
         t, x = function.last
         return problem.solution(x, t, status, **work)
     t, x = 0.0, problem.x0
+    problem.restart()
     for number, state in enumerate(xs[1:], start=1):
         if not is_finite(state):
             return problem.solution(x, t, "not_finite", **work)

@@ -106,7 +106,7 @@ class LinearSystem:
         channels = shape[lead:].numel()
 
         def flat(x: Tensor) -> Tensor:
-            return x.reshape(-1, channels)
+            return x.reshape(operator.shape[0], channels)
 
         def apply(x: Tensor) -> Tensor:
             return flat(operator._apply(x.reshape(*operator.col_shape, channels)))

@@ -1,0 +1,240 @@
+"""Mistakes are errors before any work; what goes wrong on the way is a status."""
+
+import math
+
+import pytest
+import torch
+from solver_cases import Oscillator, Reaction, exact, laplacian, state
+
+import topodiff as td
+from topodiff.operators import Coboundary
+from topodiff.solvers import SOLVERS
+
+L = laplacian("combinatorial")
+X = state(L)
+FIRST = [s for s in SOLVERS if s not in ("leapfrog", "verlet", "symplectic_euler")]
+
+
+@pytest.mark.parametrize("solver", ["auto", *FIRST])
+def test_no_time_at_all(solver):
+    sol = td.diffuse(L, X, 0, solver)
+    assert sol.status == "ok"
+    assert torch.equal(sol.x, X)
+    assert float(sol.ts) == 0
+    assert sol.stats.steps == 0
+    saved = td.diffuse(L, X, 0.0, solver, save_at=[0.0])
+    assert torch.equal(saved.x, X[None])
+
+
+@pytest.mark.parametrize(
+    "solver", ["euler", "rk4", "dopri5", "dormand_prince", "bdf2", "chebyshev"]
+)
+def test_saved_times(solver):
+    times = torch.tensor([0.0, 0.013, 0.02])
+    sol = td.diffuse(L, X, 0.05, solver, save_at=times)
+    assert sol.x.shape == (3, *X.shape)
+    torch.testing.assert_close(sol.ts, times.double(), rtol=0, atol=1e-8)
+    for t, found in zip(sol.ts, sol.x, strict=True):
+        torch.testing.assert_close(found, exact(L, X, float(t)), rtol=0, atol=0.02)
+    none = td.diffuse(L, X, 0.05, solver, save_at=[])
+    assert none.x.shape == (0, *X.shape)
+
+
+TIMES = [
+    ({"t": -1.0}, ValueError, "time runs forward"),
+    ({"t": math.nan}, ValueError, "must be finite"),
+    ({"t": math.inf}, ValueError, "must be finite"),
+    ({"t": "1"}, TypeError, "one real number"),
+    ({"t": torch.ones(2)}, TypeError, "one real number"),
+    ({"save_at": [0.5, 0.2]}, ValueError, "must rise"),
+    ({"save_at": [0.5, 0.5]}, ValueError, "must rise"),
+    ({"save_at": [0.5, 1.5]}, ValueError, "between 0 and t"),
+    ({"save_at": [-0.5, 0.5]}, ValueError, "between 0 and t"),
+    ({"backward": "unrolled"}, ValueError, "direct, checkpoint, adjoint"),
+    ({"max_steps": 0}, ValueError, "max_steps"),
+    ({"callback": 3}, TypeError, "callable"),
+    ({"solver": "ode45"}, ValueError, "no solver is called"),
+    ({"x0": X.long()}, TypeError, "floating-point tensor"),
+    ({"x0": X.numpy()}, TypeError, "floating-point tensor"),
+    ({"x0": torch.tensor(1.0)}, ValueError, "dimension for cells"),
+    ({"x0": X[:-1]}, ValueError, r"shape \(34, \*channels\)"),
+    ({"x0": X.float()}, TypeError, "float32"),
+    ({"x0": torch.where(X > 2, torch.nan, X)}, ValueError, "x0 is not finite: entry"),
+    ({"x0": (X, X)}, ValueError, "first order is one tensor"),
+    ({"law": 3.0}, TypeError, "a law is a LinearOperator"),
+    ({"law": Coboundary(L.complex, 0), "x0": X}, ValueError, "not square"),
+    ({"law": lambda t, x: x[:3]}, ValueError, "in the shape of the state"),
+    ({"law": lambda t, x: x.float()}, ValueError, "in the shape of the state"),
+    ({"law": lambda t, x: 1.0}, ValueError, "in the shape of the state"),
+]
+
+
+@pytest.mark.parametrize(("given", "error", "message"), TIMES)
+def test_wrong_arguments(given, error, message):
+    arguments = {"law": L, "x0": X, "t": 1.0, "solver": "rk4", **given}
+    with pytest.raises(error, match=message):
+        td.diffuse(**arguments)
+
+
+OPTIONS = [
+    ("rk4", {"tol": 1e-3}, TypeError, "rk4 has no option tol; it has step_size, num_steps"),
+    ("dopri5", {"tolerance": 1e-3}, TypeError, "no option tolerance"),
+    ("rk4", {"step_size": 0.0}, ValueError, "step_size must be positive"),
+    ("rk4", {"num_steps": 0}, ValueError, "num_steps must be a whole number"),
+    ("rk4", {"num_steps": 2.5}, ValueError, "num_steps must be a whole number"),
+    ("rk4", {"num_steps": 9, "step_size": 0.1}, ValueError, "one of step_size and num_steps"),
+    ("dopri5", {"step_size": 0.1}, ValueError, "chooses its steps"),
+    ("dormand_prince", {"rtol": -1.0}, ValueError, "rtol and atol"),
+    ("dormand_prince", {"first_step": 0.0}, ValueError, "first_step"),
+    ("adams_bashforth", {"order": 5}, ValueError, "orders 1 to 4"),
+    ("adams_moulton", {"order": 0}, ValueError, "orders 1 to 4"),
+    ("adams_moulton", {"mode": "pece"}, ValueError, "mode must be"),
+    ("imex", {"order": 3}, ValueError, "orders 1 and 2"),
+    ("implicit_euler", {"method": "lu"}, ValueError, "method must be"),
+    ("implicit_euler", {"tol": -1.0}, ValueError, "tol must be positive"),
+    ("chebyshev", {"tol": 0.0}, ValueError, "tol must be positive"),
+    ("chebyshev", {"max_degree": 0}, ValueError, "max_degree"),
+    ("krylov", {"max_iterations": 0}, ValueError, "max_iterations"),
+    ("leapfrog", {}, ValueError, "laws of second order"),
+    ("symplectic_euler", {}, ValueError, "laws of second order"),
+    ("heun3", {"callback": print}, ValueError, "takes no callback"),
+    ("krylov", {"callback": print}, ValueError, "takes no callback"),
+]
+
+
+@pytest.mark.parametrize(("solver", "options", "error", "message"), OPTIONS)
+def test_wrong_options(solver, options, error, message):
+    with pytest.raises(error, match=message):
+        td.diffuse(L, X, 1.0, solver, **options)
+
+
+def test_laws_that_a_solver_cannot_solve():
+    walk = laplacian("random_walk")
+    for solver in ("chebyshev", "krylov"):
+        with pytest.raises(ValueError, match="needs a symmetric operator"):
+            td.diffuse(walk, X, 1.0, solver)
+        with pytest.raises(ValueError, match="exact solution of"):
+            td.diffuse(Reaction(L), X, 1.0, solver)
+        with pytest.raises(ValueError, match="exact solution of"):
+            td.diffuse(Oscillator(L), X, 1.0, solver)
+    with pytest.raises(ValueError, match="cg needs a symmetric operator"):
+        td.diffuse(walk, X, 1.0, "implicit_euler", method="cg")
+    with pytest.raises(ValueError, match=r"linear_operator\(t\)"):
+        td.diffuse(lambda t, x: -x, X, 1.0, "imex")
+    with pytest.raises(ValueError, match=r"x0 = \(x, v\) must be alike"):
+        td.diffuse(Oscillator(L), (X, X[:3]), 1.0, "leapfrog")
+    with pytest.raises(ValueError, match=r"velocity .* is not finite"):
+        td.diffuse(Oscillator(L), (X, X / 0), 1.0, "leapfrog")
+
+
+def test_auto_takes_what_fits():
+    assert td.diffuse(L, X, 1.0).stats.error_bound is not None
+    assert td.diffuse(laplacian("random_walk"), X, 1.0).stats.error_bound is None
+    assert td.diffuse(Oscillator(L), X, 1.0).v is not None
+    assert td.diffuse(lambda t, x: -x, X, 1.0).status == "ok"
+
+
+# -- on the way ----------------------------------------------------------------------------------
+
+ALL_STEPPING = [
+    "euler",
+    "rk4",
+    "adams_bashforth",
+    "adams_moulton",
+    "dormand_prince",
+    "bogacki_shampine",
+    "dopri5",
+    "heun3",
+    "implicit_euler",
+    "bdf2",
+]
+
+
+@pytest.mark.parametrize("solver", ALL_STEPPING)
+def test_a_state_that_blows_up(solver):
+    """``dx/dt = x^2`` from 1 is infinite at t = 1."""
+    one = torch.ones(3, 1, dtype=torch.float64)
+    sol = td.diffuse(lambda t, x: x**2, one, 3.0, solver, max_steps=1000)
+    assert sol.status in ("not_finite", "step_too_small", "no_convergence", "max_steps")
+    assert bool(sol.x.isfinite().all())
+    assert float(sol.ts) < 3.0
+
+
+@pytest.mark.parametrize("solver", ["euler", "dormand_prince", "dopri5", "implicit_euler"])
+def test_a_law_that_turns_to_nan(solver):
+    def law(t, x):
+        return torch.where(t > 0.5, torch.nan, -x)
+
+    sol = td.diffuse(law, X, 1.0, solver, save_at=[0.25, 0.75, 1.0])
+    assert sol.status in ("not_finite", "step_too_small")
+    assert sol.x.shape == (1, *X.shape)
+    assert sol.ts.tolist() == [0.25]
+
+
+@pytest.mark.parametrize("solver", ["euler", "bdf2", "dormand_prince", "dopri5", "leapfrog"])
+def test_steps_run_out(solver):
+    law = Oscillator(L) if solver == "leapfrog" else L
+    sol = td.diffuse(law, X, 3.0, solver, max_steps=5)
+    assert sol.status == "max_steps"
+    assert sol.stats.steps <= 6
+    assert 0 < float(sol.ts) < 3.0
+    assert bool(sol.x.isfinite().all())
+
+
+@pytest.mark.parametrize("solver", ["rk4", "bdf2", "dormand_prince", "dopri5", "leapfrog"])
+def test_stopped_by_the_callback(solver):
+    law = Oscillator(L) if solver == "leapfrog" else L
+    seen = []
+
+    def callback(t, x):
+        seen.append(t)
+        assert (x[0] if solver == "leapfrog" else x).shape == X.shape
+        return t > 0.2
+
+    sol = td.diffuse(law, X, 3.0, solver, callback=callback)
+    assert sol.status == "stopped"
+    assert 0.2 < float(sol.ts) < 1.0
+    assert seen == sorted(seen)
+    assert float(sol.ts) == pytest.approx(seen[-1])
+
+
+def test_stopped_at_the_last_step_is_saved():
+    sol = td.diffuse(L, X, 1.0, "rk4", num_steps=50, save_at=[1.0], callback=lambda t, x: t > 0.99)
+    assert sol.status == "stopped"
+    assert sol.ts.tolist() == [1.0]
+
+
+def test_linear_solves_that_do_not_converge():
+    sol = td.diffuse(L, X, 1e5, "implicit_euler", num_steps=3, max_iterations=2)
+    assert sol.status == "no_convergence"
+    assert torch.equal(sol.x, X)
+    assert sol.stats.residual > 1e-6
+    assert sol.stats.iterations == 2
+
+
+def test_newton_that_does_not_converge():
+    def law(t, x):
+        return 1e3 * torch.sign(x)
+
+    sol = td.diffuse(law, X, 1.0, "implicit_euler", num_steps=2, newton_iterations=3)
+    assert sol.status in ("no_convergence", "ok")
+    rough = td.diffuse(lambda t, x: x.exp(), X, 50.0, "implicit_euler", num_steps=1)
+    assert rough.status == "no_convergence"
+
+
+def test_an_operator_that_is_not_positive():
+    """CG is refused a system that the step makes indefinite, with a status."""
+    negative = -1.0 * L
+    sol = td.diffuse(negative, X, 5.0, "implicit_euler", num_steps=5, method="cg")
+    assert sol.status == "indefinite"
+    growing = td.diffuse(negative, X, 0.01, "implicit_euler", num_steps=100)
+    torch.testing.assert_close(growing.x, exact(negative, X, 0.01), rtol=0, atol=0.01)
+
+
+def test_no_cells_and_no_channels():
+    empty = td.operators.GraphLaplacian(td.CellComplex.from_edges(0, torch.zeros(2, 0).long()))
+    for solver in ("rk4", "implicit_euler", "chebyshev", "krylov", "dopri5", "dormand_prince"):
+        sol = td.diffuse(empty, torch.zeros(0, 2), 1.0, solver)
+        assert sol.x.shape == (0, 2)
+        assert sol.status == "ok"
+        assert td.diffuse(L, X[:, :0], 1.0, solver).x.shape == (34, 0)

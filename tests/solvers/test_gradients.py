@@ -1,0 +1,264 @@
+"""Gradients through steps: direct, checkpointed, implicit, adjoint; memory."""
+
+import pytest
+import torch
+from solver_cases import (
+    KARATE,
+    SMALL,
+    Forced,
+    Oscillator,
+    Reaction,
+    laplacian,
+    random_weights,
+    state,
+)
+
+import topodiff as td
+from topodiff.operators import GraphLaplacian
+
+STEPPING = {
+    "euler": {"num_steps": 9},
+    "rk4": {"num_steps": 5},
+    "adams_bashforth": {"num_steps": 9},
+    "implicit_euler": {"num_steps": 9},
+    "crank_nicolson": {"num_steps": 5},
+    "bdf2": {"num_steps": 9},
+    "adams_moulton": {"num_steps": 9, "order": 3},
+    "imex": {"num_steps": 9},
+    "dormand_prince": {"rtol": 1e-5, "atol": 1e-7},
+    "bogacki_shampine": {"rtol": 1e-4, "atol": 1e-6},
+}
+
+
+def gradcheck(function, inputs):
+    """Along random directions, which is fast."""
+    return torch.autograd.gradcheck(function, inputs, fast_mode=True)
+
+
+def leaves():
+    x = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
+    return random_weights().requires_grad_(), x
+
+
+@pytest.mark.parametrize("solver", STEPPING)
+@pytest.mark.parametrize("kind", ["combinatorial", "random_walk"])
+def test_linear_laws(solver, kind):
+    if solver in ("dormand_prince", "bogacki_shampine"):
+        pytest.skip("steps depend on the weights, and finite differences see that")
+
+    def flow(weights, x):
+        operator = GraphLaplacian(SMALL, kind, weights=weights)
+        return td.diffuse(operator, x, 0.5, solver, **STEPPING[solver]).x
+
+    assert gradcheck(flow, leaves())
+
+
+@pytest.mark.parametrize(
+    "solver", ["implicit_euler", "crank_nicolson", "bdf2", "imex", "adams_moulton"]
+)
+def test_nonlinear_laws(solver):
+    factor = torch.tensor(0.8, dtype=torch.float64, requires_grad=True)
+    options = {"num_steps": 4}
+    if solver == "adams_moulton":
+        options |= {"mode": "implicit", "order": 3}
+
+    def flow(weights, x, factor):
+        law = Reaction(GraphLaplacian(SMALL, weights=weights), factor)
+        sol = td.diffuse(law, x, 0.5, solver, **options)
+        assert sol.status == "ok"
+        return sol.x
+
+    assert gradcheck(flow, (*leaves(), factor))
+
+
+def test_newton_without_any_declared_structure():
+    """A Jacobian that is not symmetric, from two reverse passes; forward and adjoint by GMRES."""
+    mixing = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
+    operator = GraphLaplacian(SMALL)
+    x = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
+
+    def flow(mixing, x):
+        sol = td.diffuse(
+            lambda t, x: torch.tanh(-(operator @ x) @ mixing), x, 0.6, "bdf2", num_steps=3
+        )
+        assert sol.status == "ok"
+        return sol.x
+
+    assert torch.autograd.gradcheck(flow, (mixing, x))
+
+
+def test_second_order_laws():
+    v = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
+    damping = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    for solver in ("leapfrog", "symplectic_euler", "rk4", "crank_nicolson"):
+
+        def flow(weights, x, v, damping, solver=solver):
+            law = Oscillator(GraphLaplacian(SMALL, weights=weights), damping)
+            sol = td.diffuse(law, (x, v), 0.5, solver, num_steps=4)
+            return sol.x, sol.v
+
+        assert gradcheck(flow, (*leaves(), v, damping))
+
+
+@pytest.mark.parametrize(
+    "solver", ["euler", "rk4", "implicit_euler", "bdf2", "dormand_prince", "dopri5"]
+)
+def test_gradient_to_the_time(solver):
+    operator = laplacian()
+    t = torch.tensor(0.9, dtype=torch.float64, requires_grad=True)
+    sol = td.diffuse(operator, state(operator), t, solver)
+    target = state(operator, seed=5)
+    (found,) = torch.autograd.grad((sol.x * target).sum(), t)
+    wanted = -((operator @ sol.x) * target).sum()
+    torch.testing.assert_close(found, wanted.detach(), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("solver", STEPPING)
+@pytest.mark.parametrize("save_at", [None, [0.1, 0.5]])
+def test_checkpointed_is_direct(solver, save_at):
+    weights, x = leaves()
+    results = []
+    for backward in ("direct", "checkpoint"):
+        operator = GraphLaplacian(SMALL, weights=weights)
+        sol = td.diffuse(
+            operator, x, 0.5, solver, backward=backward, save_at=save_at, **STEPPING[solver]
+        )
+        grads = torch.autograd.grad(sol.x.square().sum(), (weights, x))
+        results.append((sol.x, *grads))
+        assert sol.status == "ok"
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_checkpoints_with_callback_and_failures():
+    """A step that stops or fails is made again in the backward pass, and left out again."""
+    weights, x = leaves()
+    seen = []
+
+    def stop(t, state):
+        seen.append(t)
+        return t > 0.29
+
+    operator = GraphLaplacian(SMALL, weights=weights)
+    options = {"num_steps": 10, "callback": stop}
+    sol = td.diffuse(operator, x, 1.0, "rk4", backward="checkpoint", **options)
+    assert sol.status == "stopped"
+    assert float(sol.ts) == pytest.approx(0.3)
+    (found,) = torch.autograd.grad(sol.x.sum(), weights, retain_graph=True)
+    assert len(seen) == 3
+    short = td.diffuse(operator, x, 0.3, "rk4", num_steps=3)
+    (wanted,) = torch.autograd.grad(short.x.sum(), weights)
+    torch.testing.assert_close(found, wanted)
+
+    def explodes(t, x):
+        return x / (0.35 - t).clamp(min=0)
+
+    sol = td.diffuse(explodes, x, 1.0, "euler", num_steps=10, backward="checkpoint")
+    assert sol.status == "not_finite"
+    assert float(sol.ts) == pytest.approx(0.4)
+    assert bool(torch.autograd.grad(sol.x.sum(), x)[0].isfinite().all())
+
+
+@pytest.mark.parametrize("solver", ["dopri5", "heun3"])
+def test_adjoint_is_direct(solver):
+    weights, x = leaves()
+    options = {} if solver == "heun3" else {"rtol": 1e-9, "atol": 1e-11}
+    results = []
+    for backward in ("direct", "adjoint"):
+        operator = GraphLaplacian(SMALL, "symmetric", weights=weights)
+        sol = td.diffuse(operator, x, 0.6, solver, backward=backward, **options)
+        results.append(torch.autograd.grad(sol.x.square().sum(), (weights, x)))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_adjoint_of_a_module():
+    class Law(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mix = torch.nn.Linear(2, 2, bias=False, dtype=torch.float64)
+
+        def forward(self, t, x):
+            return torch.tanh(self.mix(x)) - x
+
+    law = Law()
+    x = torch.randn(6, 2, dtype=torch.float64)
+    grads = []
+    for backward in ("direct", "adjoint"):
+        sol = td.diffuse(law, x, 1.0, "dopri5", backward=backward, rtol=1e-9, atol=1e-11)
+        grads += torch.autograd.grad(sol.x.square().sum(), law.mix.weight)
+    torch.testing.assert_close(*grads, rtol=1e-6, atol=1e-8)
+
+
+def test_adjoint_refuses_what_it_would_get_wrong():
+    x = torch.randn(34, 1, dtype=torch.float64)
+    mix = torch.randn(1, 1, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(ValueError, match="lose the gradients of 1 tensors"):
+        td.diffuse(lambda t, x: x @ mix, x, 1.0, "dopri5", backward="adjoint")
+    sol = td.diffuse(
+        lambda t, x: x @ mix, x, 1.0, "dopri5", backward="adjoint", adjoint_params=[mix]
+    )
+    assert torch.autograd.grad(sol.x.sum(), mix)[0].abs().sum() > 0
+    operator = laplacian("combinatorial")
+    with pytest.raises(ValueError, match="trace a diffusion back"):
+        td.diffuse(operator, x, 10.0, "dopri5", backward="adjoint")
+    with pytest.raises(ValueError, match="torchdiffeq's methods"):
+        td.diffuse(operator, x, 1.0, "rk4", backward="adjoint")
+    with pytest.raises(ValueError, match="needs a solver of ours"):
+        td.diffuse(operator, x, 1.0, "dopri5", backward="checkpoint")
+
+
+@pytest.mark.parametrize("solver", ["chebyshev", "krylov", "implicit_euler", "rk4", "dopri5"])
+def test_nothing_is_kept_without_gradients(solver):
+    operator = laplacian()
+    x = state(operator).requires_grad_()
+    with torch.no_grad():
+        assert not td.diffuse(operator, x, 1.0, solver).x.requires_grad
+    assert td.diffuse(operator, x, 1.0, solver).x.requires_grad
+
+
+def saved_numbers(run):
+    """How many numbers the graph of a run keeps."""
+    total = {}
+
+    def pack(tensor):
+        total[tensor.data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = run()
+    assert kept.requires_grad
+    return sum(total.values())
+
+
+def test_linear_solves_are_not_unrolled():
+    """More Krylov iterations keep nothing more."""
+    weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64, requires_grad=True)
+    x = state(laplacian())
+
+    def run(tol):
+        operator = GraphLaplacian(KARATE, weights=weights)
+        return td.diffuse(operator, x, 50.0, "implicit_euler", num_steps=2, tol=tol).x
+
+    assert saved_numbers(lambda: run(1e-1)) == saved_numbers(lambda: run(1e-12))
+
+
+def test_checkpoints_keep_the_square_root():
+    weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64, requires_grad=True)
+    x = state(laplacian())
+
+    def run(backward):
+        operator = GraphLaplacian(KARATE, weights=weights)
+        return td.diffuse(operator, x, 1.0, "rk4", num_steps=100, backward=backward).x
+
+    direct = saved_numbers(lambda: run("direct"))
+    assert saved_numbers(lambda: run("checkpoint")) < direct / 8
+
+
+def test_time_of_a_forced_law():
+    x = torch.randn(3, 1, dtype=torch.float64, requires_grad=True)
+    t = torch.tensor(1.2, dtype=torch.float64, requires_grad=True)
+    for solver in ("rk4", "bdf2", "adams_bashforth"):
+        assert torch.autograd.gradcheck(
+            lambda x, t, s=solver: td.diffuse(Forced(), x, t, s, num_steps=6).x, (x, t)
+        )
