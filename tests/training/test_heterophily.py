@@ -1,0 +1,214 @@
+"""The heterophily benchmark on a small data set of our own."""
+
+import dataclasses
+import json
+import multiprocessing
+import statistics
+
+import pytest
+import torch
+
+from topodiff.complexes import CellComplex
+from topodiff.datasets import NodeDataset
+from topodiff.training import heterophily, tuning
+from topodiff.training.heterophily import (
+    DATASETS,
+    MODELS,
+    Key,
+    benchmark,
+    build,
+    plan,
+    run,
+    summarize,
+)
+from topodiff.training.heterophily_settings import PUBLISHED, settings
+from topodiff.training.results import ResultsFile
+from topodiff.training.tuning import best_trial, draw, tune
+
+FAST = {"hidden_channels": 4, "num_layers": 2, "epochs": 3}
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A ring of alternating classes under the name texas, and count of how often it was loaded."""
+    n = 24
+    ring = torch.stack([torch.arange(n), (torch.arange(n) + 1) % n])
+    y = torch.arange(n) % 2
+    x = torch.randn(n, 3, generator=torch.Generator().manual_seed(0)) + 4 * y[:, None]
+    K = CellComplex.from_edges(n, ring, x={0: x})
+    part = torch.stack([(torch.arange(n) // 2 + k) % 3 for k in range(3)])
+    data = NodeDataset("texas", K, y, 2, part == 0, part == 1, part == 2, "accuracy")
+    loaded = []
+
+    def load(name):
+        loaded.append(name)
+        return data
+
+    for module in (heterophily, tuning):
+        monkeypatch.setattr(module, "load_nodes", load)
+        monkeypatch.setattr(module, "settings", lambda dataset, model: dict(FAST))
+    return data, loaded
+
+
+def test_runs_are_done_once(toy, tmp_path):
+    _, loaded = toy
+    out = tmp_path / "results.json"
+    keys = plan(["texas"], ["mlp", "gcn"], range(2), range(2))
+    assert len(keys) == 8
+    started = benchmark(keys, out)
+    assert [next(started)[1]["split"] for _ in range(3)] == [0, 1, 0]
+    started.close()  # stopped in the middle
+    assert len(ResultsFile(out).groups()[0]["results"]) == 3
+    done = [result is not None for _, result in benchmark(keys, out)]
+    assert done == [False] * 3 + [True] * 5
+    assert all(result is None for _, result in benchmark(keys, out))
+    assert loaded == ["texas"] * 2
+    groups = ResultsFile(out).groups()
+    assert [(g["model"], len(g["results"])) for g in groups] == [("gcn", 4), ("mlp", 4)]
+    assert groups[0]["settings"] == FAST
+    assert "processor" in groups[0]["run"]
+
+
+def test_other_settings_replace_results(toy, tmp_path, monkeypatch):
+    out = tmp_path / "results.json"
+    keys = plan(["texas"], ["mlp"], range(2), [0])
+    list(benchmark(keys, out))
+    monkeypatch.setattr(heterophily, "settings", lambda d, m: {**FAST, "epochs": 2})
+    assert all(result is not None for _, result in benchmark(keys, out))
+    (group,) = ResultsFile(out).groups()
+    assert group["settings"]["epochs"] == 2
+    assert [r["epochs"] for r in group["results"]] == [2, 2]
+
+
+def test_a_run_depends_on_its_key_alone(toy):
+    data, _ = toy
+    options = {**FAST, "dropout": 0.5, "epochs": 10}
+    first = run(data, "gcn", 0, 1, options)
+    torch.manual_seed(99)
+    again = run(data, "gcn", 0, 1, options)
+    for result in (first, again):
+        del result["cpu_seconds"]
+    assert first == again
+    assert first["split"] == 1
+    with pytest.raises(ValueError, match="splits 0 to 2, got 3"):
+        run(data, "gcn", 0, 3, options)
+
+
+def test_test_vertices_are_seen_after_training_alone(toy):
+    data, _ = toy
+    wrong = torch.where(data.test[0], 1 - data.y, data.y)
+    other = dataclasses.replace(data, y=wrong)
+    options = {**FAST, "epochs": 30, "learning_rate": 0.1}
+    a, b = (run(d, "mlp", 0, 0, options) for d in (data, other))
+    assert a["test"] == pytest.approx(1 - b["test"])
+    assert a["test"] > 0.7
+    for name in ("valid", "best_epoch", "epochs"):
+        assert a[name] == b[name]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_settings_fit_the_constructors(toy, model):
+    data, _ = toy
+    for dataset in DATASETS:
+        options = settings(dataset, model)
+        built = build(model, 3, 2, options)
+        assert built(data.complex).shape == (24, 2)
+        run(data, model, 0, 0, {**options, "epochs": 1})
+
+
+def test_published_settings_and_numbers():
+    texas = settings("texas", "od-nsd")
+    assert (texas["stalk_dim"], texas["num_layers"], texas["hidden_channels"]) == (3, 4, 20)
+    assert (texas["learner"], texas["edge_weights"]) == ("sum", True)
+    assert settings("cornell_legacy", "diag-nsd")["decays"] == {
+        "learner.weight": 3.1764232712732976e-4
+    }
+    assert "decays" not in settings("cornell_legacy", "identity-nsd")
+    assert settings("film", "gcn") == settings("", "gcn") | settings("film", "gcn")
+    assert PUBLISHED["texas", "od-nsd"] == (85.95, 5.51)
+    assert PUBLISHED["cornell_legacy", "mlp"] == (81.89, 6.40)
+    assert ("cornell", "mlp") not in PUBLISHED
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match=r"no data set 'texa'; did you mean texas"):
+        plan(["texa"], ["mlp"], [0], [0])
+    with pytest.raises(ValueError, match=r"no model 'nsd'; did you mean"):
+        plan(["texas"], ["nsd"], [0], [0])
+    assert plan(["texas"], ["mlp"], [1], [2]) == [Key("texas", "mlp", 2, 1)]
+
+
+def test_summary():
+    results = [{"test": t, "valid": 0.5, "cpu_seconds": 2.0} for t in (0.8, 0.9, 0.85)]
+    found = summarize([{"dataset": "texas", "model": "mlp", "results": results}])["texas", "mlp"]
+    assert found.mean == pytest.approx(85)
+    assert found.std == pytest.approx(100 * statistics.pstdev([0.8, 0.9, 0.85]))
+    assert (found.valid, found.runs, found.seconds) == (50, 3, 2)
+
+
+# -- the file --------------------------------------------------------------------------------------
+
+
+def add_many(path, model):
+    for split in range(15):
+        ResultsFile(path).add(
+            {"dataset": "d", "model": model, "settings": {}}, {"commit": "c"}, {"split": split}
+        )
+
+
+def test_processes_share_a_file(tmp_path):
+    path = tmp_path / "results.json"
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=add_many, args=(path, m)) for m in ("a", "b", "a")]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    counts = {g["model"]: len(g["results"]) for g in json.loads(path.read_text())}
+    assert counts == {"a": 30, "b": 15}
+
+
+def test_the_file_is_json_with_a_line_per_result(tmp_path):
+    path = tmp_path / "results.json"
+    file = ResultsFile(path)
+    assert file.groups() == []
+    group = {"dataset": "d", "model": "m", "settings": {"decays": {"a": 1e-3}, "t": (1, 2)}}
+    for split in range(2):
+        file.add(group, {"commit": "c"}, {"split": split, "test": 0.5})
+    assert file.has(group, {"split": 1})
+    assert not file.has(group, {"split": 2})
+    assert not file.has({**group, "settings": {}}, {"split": 1})
+    lines = path.read_text().splitlines()
+    assert [json.loads(line.strip().rstrip(",")) for line in lines[2:4]] == [
+        {"split": 0, "test": 0.5},
+        {"split": 1, "test": 0.5},
+    ]
+
+
+# -- tuning ----------------------------------------------------------------------------------------
+
+
+def test_tuning(toy, tmp_path, monkeypatch):
+    space = {"mlp": {"hidden_channels": [2, 4, 8], "weight_decay": (1e-4, 1e-2)}}
+    monkeypatch.setattr(tuning, "SPACE", space)
+    _, loaded = toy
+    out = tmp_path / "tuning.json"
+    for trial in [0, 1, 2, 1]:
+        tune("texas", "mlp", trial, out)
+    assert len(loaded) == 3
+    (group,) = ResultsFile(out).groups()
+    assert [r["trial"] for r in group["results"]] == [0, 1, 2]
+    assert group["results"][0]["options"] == FAST
+    assert all("test" not in r for r in group["results"])
+    assert best_trial("texas", "mlp", out)["valid"] == max(r["valid"] for r in group["results"])
+
+
+def test_draws():
+    drawn = [draw("texas", "od-nsd", trial) for trial in range(30)]
+    assert drawn[0] == settings("texas", "od-nsd")
+    assert drawn[1] == draw("texas", "od-nsd", 1) != draw("texas", "od-nsd", 2)
+    assert drawn[1] != draw("wisconsin", "od-nsd", 1)
+    assert {d["stalk_dim"] for d in drawn[1:]} == {2, 3, 4, 5}
+    assert all(1e-5 <= d["decays"]["learner.weight"] <= 1e-2 for d in drawn[1:])
+    assert all(d["edge_weights"] for d in drawn)
+    assert "decays" not in draw("texas", "identity-nsd", 1)
