@@ -130,6 +130,7 @@ def solve(
     control = _Control(ptr, dim, rtol, atol, tableau.order, together)
     if len(problem.times) == 1:
         return problem.solution(problem.x0, 0.0, OK)
+    problem.system.prepare(math.inf)
     wanted, evaluated = _needs_gradient(problem)
     search = _search(problem, tableau, control, evaluated, first_step)
     evaluations = problem.system.evaluations

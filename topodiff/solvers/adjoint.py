@@ -26,6 +26,7 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
     law = problem.system.law
     if isinstance(law, OperatorLaw):
         law.operator, aliases = with_aliases(law.operator)
+        law.product = law.operator
         return tuple(aliases)
     if given is None:
         parameters = getattr(law, "parameters", None)

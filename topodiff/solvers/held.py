@@ -60,18 +60,20 @@ def with_aliases(operator: LinearOperator) -> tuple[LinearOperator, list[Tensor]
         return operator, []
     held = held_tensors(operator)
     if not held:
-        _check_constant(operator)
+        if not is_constant(operator):
+            raise ValueError(
+                f"products with {operator} carry gradients, but none of its attributes is a tensor "
+                "that requires one: keep tensors as attributes of the operator (or lists of them)"
+            )
         return operator, []
     aliases = {id(tensor): tensor.view_as(tensor) for tensor in held}
     return _rebuilt(operator, aliases, {}), list(aliases.values())
 
 
-def _check_constant(operator: LinearOperator) -> None:
-    """An operator that holds tensors where no one finds them would lose their gradients."""
+def is_constant(operator: LinearOperator) -> bool:
+    """Whether products carry no gradient but that of the state."""
+    if not torch.is_grad_enabled():
+        return True
     dtype, device = operator._any_dtype(), operator.device
     product = operator._apply(torch.zeros(*operator.col_shape, 1, dtype=dtype, device=device))
-    if product.requires_grad:
-        raise ValueError(
-            f"products with {operator} carry gradients, but none of its attributes is a tensor "
-            "that requires one: keep tensors as attributes of the operator (or lists of them)"
-        )
+    return not product.requires_grad

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
+from topodiff.solvers.assembled import assembled
+from topodiff.solvers.held import is_constant
 
 Scalar = float | Tensor
 
@@ -47,11 +49,15 @@ class OperatorLaw:
     linear = True
 
     def __init__(self, operator: LinearOperator) -> None:
-        self.operator = operator
+        self.operator = self.product = operator
         self.symmetric = operator.symmetric
 
+    def prepare(self, like: Tensor, evaluations: float) -> None:
+        """Assemble the operator, which is constant, if that many evaluations repay it."""
+        self.product = assembled(self.operator, like, evaluations)
+
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
-        return -(self.operator @ x)
+        return -(self.product @ x)
 
     def linear_operator(self, t: Tensor) -> LinearOperator:
         return self.operator
@@ -83,10 +89,19 @@ class System:
         self.linear = bool(getattr(self.law, "linear", False))
         self.symmetric = bool(getattr(self.law, "symmetric", False)) and self.order == 1
         self.damping: Scalar = getattr(self.law, "damping", 0.0)
+        self.constant = False
         self.evaluations = 0
         self.iterations = 0
         self.residual = 0.0
         self._operator: LinearOperator | None = None
+
+    def prepare(self, evaluations: float) -> None:
+        """Say that so many evaluations are to come, before the first of them."""
+        # all this now, not inside a checkpoint that would do it again
+        operator = self.operator(0.0) if self.autonomous else None
+        self.constant = operator is not None and is_constant(operator)
+        if isinstance(self.law, OperatorLaw) and self.constant:
+            self.law.prepare(self.like, evaluations)
 
     def time(self, t: Scalar) -> Tensor:
         """t as a tensor beside the state."""

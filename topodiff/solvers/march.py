@@ -64,8 +64,7 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
 
 def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:
     """Make ``counts[i]`` steps from ``times[i]`` to ``times[i + 1]``, for all i."""
-    if problem.system.autonomous:
-        problem.system.operator(0.0)  # now, not inside a checkpoint that would make it again
+    problem.system.prepare(sum(counts))
     x, carry, done, last = problem.x0, (), 0, math.nan
     total = min(sum(counts), problem.max_steps)
     length = max(total, 1)

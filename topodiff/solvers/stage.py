@@ -9,7 +9,6 @@ from torch import Tensor
 
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import assembled
-from topodiff.solvers.held import held_tensors
 from topodiff.solvers.krylov.solve import LinearSystem, implicit
 from topodiff.solvers.law import Scalar, System
 from topodiff.solvers.newton import NewtonKrylov
@@ -103,7 +102,7 @@ class Stage:
 
     def _residual(self, operator: LinearOperator, c: Scalar, b: Tensor, x: Tensor) -> Tensor:
         """``b - x - c A x``, with its graph; what is constant in it does not matter."""
-        if not isinstance(c, Tensor) and not held_tensors(operator):
+        if not isinstance(c, Tensor) and self.system.constant:
             return b
         self.system.evaluations += 1
         return b - x - c * (operator @ x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -99,6 +100,7 @@ def solve(
     }
     options = _options(problem, solver, step_size, ptr, options)
     function = _Function(problem, solver)
+    problem.system.prepare(math.inf)
     integrate: Callable[..., Tensor] = torchdiffeq.odeint
     if problem.backward == "checkpoint":
         raise ValueError(

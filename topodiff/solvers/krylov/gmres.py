@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.solvers.krylov.result import LinearSolution, Product, largest, norm, ratio
+from topodiff.solvers.krylov.result import LinearSolution, Product, dot, largest, norm, ratio
 
 RESTART = 30
 # a cycle that leaves more than this of the residual has stalled
@@ -64,8 +64,8 @@ def _cycle(apply: Product, r: Tensor, goal: Tensor, steps: int) -> tuple[Tensor,
         column = r.new_zeros(j + 1, r.shape[1])
         # Gram and Schmidt twice is enough
         for _ in range(2):
-            part = torch.einsum("knc,nc->kc", basis[: j + 1], w)
-            w = w - torch.einsum("knc,kc->nc", basis[: j + 1], part)
+            part = _project(basis[: j + 1], w)
+            w = w - _sum(basis[: j + 1], part)
             column += part
         length = norm(w)
         # what rounding has left of a vector in the space
@@ -86,6 +86,23 @@ def _cycle(apply: Product, r: Tensor, goal: Tensor, steps: int) -> tuple[Tensor,
     return _combine(basis[:made], upper[:made, :made], rhs[:made]), made
 
 
+def _project(basis: Tensor, w: Tensor) -> Tensor:
+    """(k, channels) dot products of w with each vector."""
+    if w.shape[1] == 1:
+        return basis.squeeze(2) @ w
+    return torch.stack([dot(v, w) for v in basis])
+
+
+def _sum(basis: Tensor, weights: Tensor) -> Tensor:
+    """``sum_k weights[k] v_k``."""
+    if weights.shape[1] == 1:
+        return basis.squeeze(2).mT @ weights
+    out = basis[0] * weights[0]
+    for v, weight in zip(basis[1:], weights[1:], strict=True):
+        out.addcmul_(v, weight)
+    return out
+
+
 def _combine(basis: Tensor, upper: Tensor, rhs: Tensor) -> Tensor:
     """``sum_k y_k v_k`` with ``R y = g``; directions in which R is singular are left out."""
     matrix = upper.movedim(2, 0).clone()
@@ -94,4 +111,4 @@ def _combine(basis: Tensor, upper: Tensor, rhs: Tensor) -> Tensor:
     diagonal[empty] = 1.0
     g = torch.where(empty, 0.0, rhs.mT)
     y = torch.linalg.solve_triangular(matrix, g.unsqueeze(2), upper=True).squeeze(2)
-    return torch.einsum("knc,ck->nc", basis, y)
+    return _sum(basis, y.mT)
