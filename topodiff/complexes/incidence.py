@@ -30,12 +30,13 @@ class Incidence:
         self.num_faces = num_faces
         self.num_cells = num_cells
 
-    @property
+    # one tensor each, not a new view at every call: kernels keep what they find out about them
+    @cached_property
     def face(self) -> Tensor:
         """(nnz,) the (r-1)-cell of each entry."""
         return self.index[0]
 
-    @property
+    @cached_property
     def cell(self) -> Tensor:
         """(nnz,) the r-cell of each entry, nondecreasing."""
         return self.index[1]

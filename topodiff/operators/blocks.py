@@ -52,8 +52,12 @@ def sheaf_blocks(
     diagonal = _diagonal(maps, incidence, number, weights, orthogonal)
     if not normalized:
         return diagonal, _between(maps, incidence, number, weights)
-    total = _plus_identity(diagonal) if normalized == "augmented" else diagonal
-    scale = inverse_sqrt(total)
+    if normalized == "augmented":
+        total = _plus_identity(diagonal)
+        # D + I is regular
+        scale = total.rsqrt() if total.dim() < 3 else inverse_sqrt(total)
+    else:
+        scale = inverse_sqrt(diagonal)
     if scale.dim() == 3:
         at_face = kernels.gather(scale, incidence.face)
         maps = kernels.small_matmul(maps, at_face)  # type: ignore[arg-type]
@@ -126,8 +130,8 @@ def _diagonal(
     if orthogonal or maps is None:
         if weights is None:
             return i.face_ptr.diff().to(number.dtype)
-        square = torch.ones_like(weights).repeat_interleave(2)
-    elif maps.dim() == 3:
+        return kernels.gather_reduce(weights, i.cell_by_face, i.face_ptr)
+    if maps.dim() == 3:
         square = kernels.small_matmul(maps, maps, transpose_a=True)
     else:
         square = maps.square()
