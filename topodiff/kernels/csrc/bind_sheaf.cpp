@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "large_pages.hpp"
 #include "sheaf.hpp"
 
 namespace nb = nanobind;
@@ -35,14 +36,17 @@ void raise(const Report& report, const SheafArgs& a) {
                               position + "] = " + value);
 }
 
-void run(SheafId id, bool wide, bool wide_index, const SheafArgs& args) {
+void run(SheafId id, bool wide, bool wide_index, const SheafArgs& args, i64 values) {
   Report report{};
+  prefer_large_pages(args.out, values * (wide ? sizeof(double) : sizeof(float)));
   {
     nb::gil_scoped_release release;
     table()->kernels[id][wide][wide_index](args, &report);
   }
   raise(report, args);
 }
+
+i64 values_of_maps(i64 count, i64 d, int kind) { return count * (kind == kFull ? d * d : kind == kDiagonal ? d : 1); }
 
 #define TOPODIFF_SIZES bool wide, bool wide_index, int threads, i64 rows, i64 segments, i64 nnz, i64 d, i64 channels
 
@@ -69,7 +73,7 @@ void gather(TOPODIFF_SIZES, Address x, Address maps, int kind, Address diagonal,
   SheafArgs a = sizes(threads, rows, segments, nnz, d, channels);
   a.x = at(x), a.maps = at(maps), a.kind = kind, a.diagonal = at(diagonal), a.diagonal_kind = diagonal_kind;
   a.entries = static_cast<const Entry*>(at(entries)), a.ptr = at(ptr), a.graph = graph, a.out = at(out);
-  run(kSheafGather, wide, wide_index, a);
+  run(kSheafGather, wide, wide_index, a, segments * d * channels);
 }
 
 // rows of x, segments: rows of y
@@ -77,7 +81,7 @@ void outer(TOPODIFF_SIZES, Address y, Address x, Address index_y, Address index_
   SheafArgs a = sizes(threads, rows, segments, nnz, d, channels);
   a.rows_y = segments, a.y = at(y), a.x = at(x), a.index_y = at(index_y), a.index = at(index_x);
   a.kind = kind, a.graph = graph, a.out = at(out);
-  run(kSheafOuter, wide, wide_index, a);
+  run(kSheafOuter, wide, wide_index, a, values_of_maps(graph ? nnz / 2 : nnz, d, kind));
 }
 
 }  // namespace
