@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from topodiff.sheaves import Orthogonal, SpecialOrthogonal
 from topodiff.kernels.skew import skew
+from topodiff.sheaves import Orthogonal, SpecialOrthogonal
 
 ANY = ("cayley", "exp", "householder", "givens")
 METHODS = [(m, d) for m in ANY for d in range(1, 9)] + [
