@@ -1,4 +1,4 @@
-"""The command line: ``topodiff train | predict | demo | info``."""
+"""The command line: ``topodiff train | predict | bench | demo | info``."""
 
 from topodiff.cli.app import main
 

@@ -13,6 +13,7 @@ from topodiff.training.molecules import (
     predict_molecules,
     train_molecules,
 )
+from topodiff.training.nodes import NodeFitConfig, NodeFitted, evaluate_nodes, fit_nodes
 from topodiff.training.run import NonFiniteError
 from topodiff.training.samples import Samples
 from topodiff.training.targets import Targets
@@ -23,6 +24,8 @@ __all__ = [
     "FitConfig",
     "Fitted",
     "ModelConfig",
+    "NodeFitConfig",
+    "NodeFitted",
     "NonFiniteError",
     "Prediction",
     "Samples",
@@ -31,7 +34,9 @@ __all__ = [
     "build_model",
     "check_trainable",
     "evaluate",
+    "evaluate_nodes",
     "fit",
+    "fit_nodes",
     "metric",
     "molecule_samples",
     "predict",

@@ -46,6 +46,7 @@ DATASETS = (
     "texas", "wisconsin", "cornell", "cornell_legacy", "film", "chameleon", "squirrel", "cora",
     "citeseer", "pubmed", "minesweeper",
 )  # fmt: skip
+NUM_SPLITS = 10
 _FIT = {f.name for f in dataclasses.fields(NodeFitConfig)}
 
 
@@ -72,9 +73,11 @@ class Summary(NamedTuple):
 def plan(
     datasets: Sequence[str], names: Sequence[str], splits: Sequence[int], seeds: Sequence[int]
 ) -> list[Key]:
-    """All runs, those of one data set together; ValueError for unknown names."""
+    """All runs, those of one data set together; ValueError for unknown names and splits."""
     check_names(datasets, SOURCES, "data set")
     check_names(names, MODELS, "model")
+    if bad := [split for split in splits if not 0 <= split < NUM_SPLITS]:
+        raise ValueError(f"the data sets have splits 0 to {NUM_SPLITS - 1}, got {bad[0]}")
     return [Key(d, m, s, k) for d in datasets for m in names for s in seeds for k in splits]
 
 
@@ -143,8 +146,6 @@ def train(
     on_epoch: Callable[[Record], None] | None = None,
 ) -> NodeFitted:
     """Fit a new model; nothing is done with the test vertices."""
-    if not 0 <= split < data.num_splits:
-        raise ValueError(f"{data.name} has splits 0 to {data.num_splits - 1}, got {split}")
     number = 1000 * seed + split
     config = NodeFitConfig(**{k: v for k, v in options.items() if k in _FIT}, seed=number)
     checkpoint.seed_everything(number)

@@ -103,7 +103,10 @@ def fit_nodes(
     checkpoint.seed_everything(config.seed)
     device = device_of(model)
     complex = complex if complex.device == device else complex.to(device)
-    y, train, valid = (t.to(device) for t in (y, train, valid))
+    y, train, valid = (
+        y.to(device),
+        *(mask.nonzero().flatten().to(device) for mask in (train, valid)),
+    )
     optimizer = torch.optim.Adam(
         parameter_groups(model, config), lr=config.learning_rate, fused=True
     )
@@ -137,7 +140,8 @@ def evaluate_nodes(
     """The metric on the vertices of ``mask``, in evaluation mode."""
     device, training = device_of(model), model.training
     complex = complex if complex.device == device else complex.to(device)
-    found = _validate(model, complex, y.to(device), mask.to(device), name)["valid"]
+    where = mask.nonzero().flatten().to(device)
+    found = _validate(model, complex, y.to(device), where, name)["valid"]
     model.train(training)
     return float(found)
 
@@ -175,7 +179,7 @@ def _step(
 ) -> float:
     model.train()
     optimizer.zero_grad()
-    loss = F.cross_entropy(model(complex)[train], y[train])
+    loss = F.cross_entropy(model(complex).index_select(0, train), y[train])
     if not torch.isfinite(loss):
         raise NonFiniteError(
             f"the loss is {loss.item()} in epoch {epoch}; lower the learning rate "
@@ -188,10 +192,10 @@ def _step(
 
 @torch.no_grad()
 def _validate(
-    model: nn.Module, complex: CellComplex, y: Tensor, mask: Tensor, name: str
+    model: nn.Module, complex: CellComplex, y: Tensor, where: Tensor, name: str
 ) -> dict[str, float]:
     model.eval()
-    outputs, y = model(complex)[mask], y[mask]
+    outputs, y = model(complex).index_select(0, where), y[where]
     if not outputs.isfinite().all():
         raise NonFiniteError("outputs of the model are not finite: lower the learning rate")
     return {

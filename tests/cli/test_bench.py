@@ -1,0 +1,73 @@
+"""``topodiff bench heterophily`` on the smallest data set, where there is a copy of it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from topodiff.cli.app import app
+from topodiff.training import heterophily, tuning
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def bench(mirror, tmp_path, monkeypatch):
+    fast = {"hidden_channels": 4, "num_layers": 2, "epochs": 2}
+    for module in (heterophily, tuning):
+        monkeypatch.setattr(module, "settings", lambda dataset, model: dict(fast))
+    out = tmp_path / "results.json"
+
+    def run(*arguments):
+        return runner.invoke(app, ["bench", "heterophily", "--out", str(out), *arguments])
+
+    return run, out
+
+
+def test_table_and_file(bench):
+    run, out = bench
+    arguments = ["--datasets", "texas", "cornell", "--models", "mlp", "gcn", "--splits", "2"]
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    groups = json.loads(out.read_text())
+    assert [(g["dataset"], g["model"], len(g["results"])) for g in groups] == [
+        ("cornell", "gcn", 2),
+        ("cornell", "mlp", 2),
+        ("texas", "gcn", 2),
+        ("texas", "mlp", 2),
+    ]
+    assert "80.81 ± 4.75" in done.output
+    before = out.read_text()
+    assert run(*arguments).exit_code == 0
+    assert out.read_text() == before
+    done = run("--datasets", "texas", "--models", "mlp", "--splits", "1", "--seeds", "2")
+    assert done.exit_code == 0
+    assert "cornell" not in done.output
+    assert len(json.loads(out.read_text())[3]["results"]) == 3
+
+
+def test_tuning(bench):
+    run, out = bench
+    done = run("--datasets", "texas", "--models", "mlp", "--tune", "1")
+    assert done.exit_code == 0, done.output
+    assert "texas, mlp: validation" in done.output
+    (group,) = json.loads(out.read_text())
+    assert group["results"][0]["options"]["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--datasets", "texa"], "did you mean texas?"),
+        (["--models", "gcnn"], "did you mean gcn"),
+        (["--splits", "0"], "splits is at least 1, got 0"),
+        (["--datasets", "texas", "--splits", "11"], "splits 0 to 9, got 10"),
+        (["--out", "/nowhere/results.json"], "names a file in a folder that exists"),
+    ],
+)
+def test_mistakes_end_with_one_line(bench, arguments, problem):
+    run, _ = bench
+    done = run("--models", "mlp", *arguments) if "--models" not in arguments else run(*arguments)
+    assert done.exit_code == 2
+    assert problem in done.output
+    assert "Traceback" not in done.output
