@@ -10,6 +10,7 @@ from topodiff.kernels.activations import ACTIVATIONS
 from topodiff.kernels.attention import edge_dot
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
+from topodiff.kernels.edge_blocks import edge_blocks
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
 from topodiff.kernels.norm import Norm, norm_activation, norm_linear
 from topodiff.kernels.rotations import cayley, reflections, rotation
@@ -36,6 +37,7 @@ __all__ = [
     "block_matmul",
     "cayley",
     "coface_message",
+    "edge_blocks",
     "edge_dot",
     "gather",
     "gather_reduce",

@@ -6,6 +6,7 @@ void bind_kernels(nanobind::module_&);
 void bind_norm_linear(nanobind::module_&);
 void bind_sheaf(nanobind::module_&);
 void bind_small(nanobind::module_&);
+void bind_edge_blocks(nanobind::module_&);
 void bind_liftings(nanobind::module_&);
 void bind_molecules(nanobind::module_&);
 }
@@ -16,6 +17,7 @@ NB_MODULE(_cpu, m) {
   topodiff::bind_norm_linear(m);
   topodiff::bind_sheaf(m);
   topodiff::bind_small(m);
+  topodiff::bind_edge_blocks(m);
   topodiff::bind_liftings(m);
   topodiff::bind_molecules(m);
 }
