@@ -56,13 +56,20 @@ class FilteredOperator(NamedTuple):
 def graph_operator(
     K: CellComplex, weights: Tensor | None, normalized: Normalization, like: Tensor
 ) -> BlockOperator:
-    """The Laplacian of the graph, with the given weights (n_1,) or none; kept without weights."""
+    """The Laplacian of the graph with ``F_{v<e} = weights`` (2 n_1,), one for both ends of an edge;
+    of ones, which is kept, if None."""
     incidence = incidence_at(K, 1)
-    if weights is not None:
-        blocks = sheaf_blocks(None, incidence, weights=weights, normalized=normalized)
-    else:
-        blocks = _graph_blocks(K, normalized, like)
-    return BlockOperator(incidence, *blocks)
+    if weights is None:
+        return BlockOperator(incidence, *_graph_blocks(K, normalized, like))
+    blocks = _diagonal_blocks(incidence, weights.unsqueeze(1), normalized)
+    return BlockOperator(incidence, *(b.squeeze(1) for b in blocks))
+
+
+def _diagonal_blocks(incidence: Incidence, maps: Tensor, normalized: Normalization) -> Blocks:
+    if not normalized:
+        return sheaf_blocks(maps, incidence)
+    graph = (incidence.face, incidence.face_ptr, incidence.by_face)
+    return kernels.edge_blocks(maps, *graph, augmented=normalized == "augmented")
 
 
 def _graph_blocks(K: CellComplex, normalized: Normalization, like: Tensor) -> Blocks:
@@ -81,20 +88,26 @@ def sheaf_operator(
     orthogonal: bool,
     like: Tensor,
 ) -> BlockOperator:
-    """The Laplacian of a sheaf on the vertices; see :func:`.operators.blocks.sheaf_blocks`.
+    """The Laplacian on the vertices of the sheaf with maps ``weights * maps``, weights (2 n_1,).
 
     For orthogonal maps its blocks are those of the graph times the transports, ``B_e = b_e F_head^T
     F_tail``.
     """
-    if not orthogonal:
-        incidence = incidence_at(K, 1)
-        blocks = sheaf_blocks(maps, incidence, weights=weights, normalized=normalized)
-        return BlockOperator(incidence, *blocks)
-    graph = graph_operator(K, weights, normalized, like)
-    if maps is None:
-        return graph
-    transports = kernels.small_matmul(maps[1::2], maps[0::2], transpose_a=True)
-    return graph._replace(blocks=transports * graph.blocks[:, None, None])
+    incidence = incidence_at(K, 1)
+    if orthogonal:
+        graph = graph_operator(K, weights, normalized, like)
+        if maps is None:
+            return graph
+        transports = kernels.small_matmul(maps[1::2], maps[0::2], transpose_a=True)
+        return graph._replace(blocks=transports * graph.blocks[:, None, None])
+    assert maps is not None, "only identity maps are None, and they are orthogonal"
+    if weights is not None:
+        maps = maps * weights.reshape(-1, *[1] * (maps.dim() - 1))
+    if maps.dim() == 3:
+        return BlockOperator(incidence, *sheaf_blocks(maps, incidence, normalized=normalized))
+    if maps.dim() == 2:
+        return BlockOperator(incidence, *_diagonal_blocks(incidence, maps, normalized))
+    return graph_operator(K, maps, normalized, like)
 
 
 def filter_operator(

@@ -22,7 +22,8 @@ LEARNERS = ("concat", "sum", "attention")
 
 class SheafLearner(nn.Module):
     """The map of vertex v on the edge {v, u}, ``F_{v<e} = family(act(W [x_v || x_u]))``, and the
-    edge weight ``w_e = s(a [x_v || x_u]) s(a [x_u || x_v])`` with the sigmoid s.
+    edge weight ``w_e = s(a [x_v || x_u]) s(a [x_u || x_v])`` with the sigmoid s, which multiplies
+    the maps of both ends.
 
     The map of u has the ends change places, so nothing depends on how edges are oriented or
     numbered. The linear map of a concatenation is a sum, ``W [x_v || x_u] = W_1 x_v + W_2 x_u``:
@@ -72,8 +73,8 @@ class SheafLearner(nn.Module):
             nn.init.uniform_(weight, -bound, bound)
 
     def forward(self, K: CellComplex, x: Tensor) -> tuple[Maps, Tensor | None]:
-        """State (n, stalk_dim, channels) -> maps of the incidences of vertices and edges, and
-        *squared* edge weights (n_1,), or none."""
+        """State (n, stalk_dim, channels) -> maps of the incidences of vertices and edges, and the
+        weights of their edges (2 n_1,), or none."""
         projection = self._projection()
         if projection is None:
             return None, None
@@ -82,8 +83,8 @@ class SheafLearner(nn.Module):
         params = kernels.gather_reduce(rows, *_both_ends(K))
         weights = None
         if self.edge_weight is not None:
-            one, other = params[:, -1].sigmoid().view(-1, 2).unbind(1)
-            weights = (one * other).square()
+            seen = params[:, -1].sigmoid().view(-1, 2)
+            weights = (seen * seen.flip(1)).flatten()
             params = params[:, :-1]
         return self._maps(params), weights
 
