@@ -1,6 +1,6 @@
 """Depth: accuracy and Dirichlet energy of GCN, GRAND, GraphCON and sheaf diffusion.
 
-    python examples/depth.py [depth.png] [--data cora] [--depths 2 4 8 16 32 64 128] [--epochs 60]
+    python examples/depth.py [depth.png] [--data cora] [--depths 2 4 8 16 32 64 128] [--epochs 100]
 
 Convolutions make neighbours alike, layer by layer, until no classifier can tell them apart.
 Diffusion in time T with a source, oscillators and sheaves need not. Depth is the number of layers
@@ -52,8 +52,8 @@ def grand(inputs: int, classes: int, depth: int) -> nn.Module:
 
 def graphcon(inputs: int, classes: int, depth: int) -> nn.Module:
     return GraphCON(
-        inputs, CHANNELS, classes, num_layers=depth, input_dropout=0.5, alpha=0.1, gamma=1.0,
-        dt=0.5, residual="own",
+        inputs, CHANNELS, classes, num_layers=depth, input_dropout=0.5, alpha=0.0, gamma=1.0,
+        dt=0.5,
     )  # fmt: skip
 
 
@@ -100,7 +100,7 @@ def measure(
     model = MODELS[name](complex.x[0].shape[1], int(y.max()) + 1, depth)
     before = relative_energy(complex, last_state(model, complex))
     config = NodeFitConfig(
-        epochs=epochs, patience=0, learning_rate=0.01, weight_decay=5e-4, select="metric"
+        epochs=epochs, patience=0, learning_rate=0.02, weight_decay=5e-4, select="metric"
     )
     fit_nodes(model, complex, y, train, valid, config)
     after = relative_energy(complex, last_state(model, complex))
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("picture", nargs="?", help="where to draw; by default nothing is drawn")
     parser.add_argument("--data", default="cora")
     parser.add_argument("--depths", type=int, nargs="+", default=[2, 4, 8, 16, 32, 64, 128])
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=100)
     options = parser.parse_args()
     data = load_nodes(options.data)
     masks = data.train[0], data.val[0], data.test[0]

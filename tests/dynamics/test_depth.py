@@ -43,10 +43,10 @@ def test_energy_against_depth(example, data):
         for depth in (2, 64)
     }
     assert found["GCN", 64].before < 1e-5 * found["GCN", 2].before
-    assert found["GRAND", 64].before < 1e-3 * found["GRAND", 2].before
+    assert found["GRAND", 64].before < 0.05 * found["GRAND", 2].before
     for name in ("GraphCON", "sheaf"):
-        assert found[name, 64].before > 1e-2
-        assert found[name, 64].after > 1e-2
+        assert found[name, 64].before > 1e-3
+        assert found[name, 64].before > 1e4 * found["GCN", 64].before
     assert all(0 <= p.accuracy <= 1 for p in found.values())
 
 
