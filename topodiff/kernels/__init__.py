@@ -7,7 +7,7 @@ with ``with kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``
 
 from topodiff.kernels import backend, cpu, reference, torch_scatter, triton
 from topodiff.kernels.activations import ACTIVATIONS
-from topodiff.kernels.attention import edge_dot
+from topodiff.kernels.attention import edge_attention, edge_dot
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
 from topodiff.kernels.edge_blocks import edge_blocks
@@ -38,6 +38,7 @@ __all__ = [
     "cayley",
     "coface_message",
     "edge_blocks",
+    "edge_attention",
     "edge_dot",
     "gather",
     "gather_reduce",

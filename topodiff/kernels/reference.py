@@ -209,8 +209,19 @@ _OPERATIONS = (
 
 
 def load() -> Implementation:
-    from topodiff.kernels import edge_blocks_reference, rotations_reference, sheaf_reference
+    from topodiff.kernels import (
+        attention_reference,
+        edge_blocks_reference,
+        rotations_reference,
+        sheaf_reference,
+    )
 
-    modules = (norm_reference, sheaf_reference, rotations_reference, edge_blocks_reference)
+    modules = (
+        norm_reference,
+        sheaf_reference,
+        rotations_reference,
+        edge_blocks_reference,
+        attention_reference,
+    )
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     return Implementation("reference", {f.__name__: f for f in operations})
