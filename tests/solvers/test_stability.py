@@ -29,6 +29,7 @@ def name_of(solver, options):
     return "predictor_corrector" if options.get("mode") == "predictor_corrector" else solver
 
 
+@pytest.mark.filterwarnings("ignore:.*is unstable")
 @pytest.mark.parametrize(("solver", "options"), CASES)
 def test_limits_are_where_solutions_start_to_grow(solver, options):
     """The scalar equation dx/dt = -x, three per cent on either side."""

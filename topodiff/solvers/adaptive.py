@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from topodiff.solvers.graphs import check_ptr, mean_squares
-from topodiff.solvers.law import Scalar
+from topodiff.solvers.law import Scalar, as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine, stages
 from topodiff.solvers.solution import OK, Solution
@@ -176,7 +176,7 @@ def _search(
         return search
     for start, end in pairwise(problem.times):
         search.found.append([])
-        _interval(problem, tableau, control, search, float(start), float(end))
+        _interval(problem, tableau, control, search, as_float(start), as_float(end))
         if search.status != OK:
             break
         search.saved.append((search.x, search.slope))

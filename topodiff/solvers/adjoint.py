@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from topodiff.solvers.held import with_aliases
-from topodiff.solvers.law import OperatorLaw
+from topodiff.solvers.law import OperatorLaw, as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.stability import radius_bound
 
@@ -49,7 +49,7 @@ def _check_reversible(problem: Problem) -> None:
     operator = system.operator(0.0) if system.order == 1 else None
     if operator is None:
         return
-    times = [float(t) for t in problem.times]
+    times = [as_float(t) for t in problem.times]
     longest = max((b - a for a, b in pairwise(times)), default=0.0)
     growth = longest * radius_bound(operator)
     allowed = -math.log(torch.finfo(problem.x0.dtype).eps) / 2

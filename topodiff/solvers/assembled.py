@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,20 +12,32 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.operators import LinearOperator
+from topodiff.solvers.held import all_tensors
+
+_FEWEST_PRODUCTS = 16
 
 
 class Assembled(LinearOperator):
     """The matrix of an operator in compressed rows, values detached; its product reads every
     entry once, where ``delta^T W delta`` reads cochains of two ranks."""
 
-    def __init__(self, operator: LinearOperator, dtype: torch.dtype) -> None:
+    def __init__(
+        self, operator: LinearOperator, dtype: torch.dtype, matrix: sp.csr_matrix | None = None
+    ) -> None:
         super().__init__(operator.row_shape, operator.col_shape, dtype, operator.device)
         self.symmetric = operator.symmetric
         self.positive_semidefinite = operator.positive_semidefinite
-        self.matrix = operator._matrix().tocsr()
+        self.matrix = (operator._matrix() if matrix is None else matrix).tocsr()
         self._rows = _compressed(self.matrix, dtype)
         self._columns = None if self.symmetric else _compressed(self.matrix.T.tocsr(), dtype)
-        self._bound = operator.spectral_bound
+        self._bound = operator.spectral_bound() if matrix is None else None
+
+    def affine(self, scale: float, shift: float) -> Assembled:
+        """``scale A + shift I``."""
+        eye = sp.identity(self.shape[0], dtype=self.matrix.dtype, format="csr")
+        found = Assembled(self, self._any_dtype(), scale * self.matrix + shift * eye)
+        found.positive_semidefinite = self.positive_semidefinite and scale >= 0 and shift >= 0
+        return found
 
     def _product(self, x: Tensor, csr: tuple[Tensor, Tensor, Tensor], shape: tuple) -> Tensor:
         index, ptr, value = csr
@@ -40,8 +53,13 @@ class Assembled(LinearOperator):
     def _matrix(self) -> sp.csr_matrix:
         return self.matrix
 
+    def _absolute(self) -> LinearOperator:
+        return Assembled(self, self._any_dtype(), abs(self.matrix))
+
     def spectral_bound(self) -> float:
-        return self._bound()
+        if self._bound is None:
+            self._bound = super().spectral_bound()
+        return self._bound
 
 
 def _compressed(matrix: sp.csr_matrix, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -53,12 +71,27 @@ def _compressed(matrix: sp.csr_matrix, dtype: torch.dtype) -> tuple[Tensor, Tens
     return index, ptr, torch.from_numpy(np.asarray(matrix.data)).to(dtype)
 
 
+# the matrix of each operator that is alive, with the versions of the tensors that it was made from
+_known: WeakKeyDictionary[LinearOperator, tuple[tuple, Assembled]] = WeakKeyDictionary()
+
+
 def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf) -> LinearOperator:
-    """The matrix of the operator if ``products`` with it repay the assembly, or the operator: on
-    other devices than the CPU, and if it has no matrix."""
-    if products < 16 or operator.device.type != "cpu" or isinstance(operator, Assembled):
+    """The matrix of the operator, kept for the next time, if ``products`` with it repay the
+    assembly; or the operator itself, also on other devices than the CPU, and if it has no matrix.
+    """
+    if operator.device.type != "cpu" or isinstance(operator, Assembled):
+        return operator
+    # a tensor that was changed in place has another version
+    versions = like.dtype, tuple((id(t), t._version) for t in all_tensors(operator))
+    known = _known.get(operator)
+    if known is not None and known[0] == versions:
+        return known[1]
+    if products < _FEWEST_PRODUCTS:
         return operator
     try:
-        return Assembled(operator, like.dtype)
+        with torch.no_grad():
+            found = Assembled(operator, like.dtype)
     except NotImplementedError:
         return operator
+    _known[operator] = versions, found
+    return found

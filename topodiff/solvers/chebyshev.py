@@ -11,6 +11,10 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
+from topodiff.solvers.assembled import Assembled
+
+# terms that repay a matrix scaled and shifted beforehand
+_WORTHWHILE = 12
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,9 @@ class Recurrence:
     def __init__(self, operator: LinearOperator, expansion: Expansion) -> None:
         self.operator, self.half = operator, expansion.half or 1.0
         self.shift = -expansion.middle / self.half
+        self.double: LinearOperator | None = None
+        if isinstance(operator, Assembled) and expansion.degree >= _WORTHWHILE:
+            self.double = operator.affine(2 / self.half, 2 * self.shift)
 
     def scaled(self, product: Tensor, v: Tensor) -> Tensor:
         """``B v`` from ``A v``, which may be overwritten."""
@@ -81,6 +88,8 @@ class Recurrence:
 
     def next(self, v: Tensor, before: Tensor) -> Tensor:
         """``2 B v - before``, which may be overwritten in ``before``."""
+        if self.double is not None:
+            return (self.double @ v).sub_(before)
         before.neg_().add_(self.operator @ v, alpha=2 / self.half)
         return before.add_(v, alpha=2 * self.shift)
 

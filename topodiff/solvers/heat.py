@@ -13,6 +13,7 @@ from topodiff.solvers import chebyshev, lanczos
 from topodiff.solvers.assembled import assembled
 from topodiff.solvers.held import with_aliases
 from topodiff.solvers.krylov.solve import default_tolerance
+from topodiff.solvers.law import as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
 
@@ -34,9 +35,10 @@ def solve_chebyshev(
     operator, tol = _prepare(problem, solver, tol)
     if max_degree < 1:
         raise ValueError(f"max_degree must be >= 1, got {max_degree}")
-    times = [float(t) for t in problem.times]
+    times = [as_float(t) for t in problem.times]
     with torch.no_grad():
-        expansion = chebyshev.expand(operator, times, tol, max_degree)
+        fast = assembled(operator, problem.x0)
+        expansion = chebyshev.expand(fast, times, tol, max_degree)
     system = problem.system
     system.evaluations = system.iterations = expansion.degree
 
@@ -70,7 +72,7 @@ def solve_krylov(
     operator, tol = _prepare(problem, solver, tol)
     if max_iterations < 1:
         raise ValueError(f"max_iterations must be >= 1, got {max_iterations}")
-    times = [float(t) for t in problem.times]
+    times = [as_float(t) for t in problem.times]
     found: list[lanczos.Propagated] = []
 
     def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
@@ -134,7 +136,7 @@ def _propagate(
     states = states.reshape(len(states), *x0.shape)
     rows = []
     for t, state in zip(problem.times, states, strict=True):
-        if float(t) == 0:
+        if as_float(t) == 0:
             state = x0
         if isinstance(t, Tensor) and t.requires_grad and torch.is_grad_enabled():
             # d/dt exp(-t A) x = -A exp(-t A) x

@@ -18,8 +18,7 @@ from topodiff.operators import LinearOperator
 
 def _walk(value: Any, found: dict[int, Tensor], seen: set[int]) -> None:
     if isinstance(value, Tensor):
-        if value.requires_grad:
-            found[id(value)] = value
+        found[id(value)] = value
     elif isinstance(value, (list, tuple)):
         for item in value:
             _walk(item, found, seen)
@@ -29,11 +28,16 @@ def _walk(value: Any, found: dict[int, Tensor], seen: set[int]) -> None:
             _walk(item, found, seen)
 
 
-def held_tensors(operator: LinearOperator) -> list[Tensor]:
-    """All tensors that require a gradient in the operator and the operators that it is made of."""
+def all_tensors(operator: LinearOperator) -> list[Tensor]:
+    """All tensors in the operator and the operators that it is made of."""
     found: dict[int, Tensor] = {}
     _walk(operator, found, set())
     return list(found.values())
+
+
+def held_tensors(operator: LinearOperator) -> list[Tensor]:
+    """Those of them that require a gradient."""
+    return [tensor for tensor in all_tensors(operator) if tensor.requires_grad]
 
 
 def _rebuilt(value: Any, aliases: dict[int, Tensor], done: dict[int, Any]) -> Any:

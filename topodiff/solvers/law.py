@@ -15,6 +15,11 @@ from topodiff.solvers.held import is_constant
 Scalar = float | Tensor
 
 
+def as_float(t: Scalar) -> float:
+    """The value of t."""
+    return float(t.detach()) if isinstance(t, Tensor) else float(t)
+
+
 class Law(Protocol):
     """A law of motion: ``dx/dt = law(t, x)``, or ``d2x/dt2 = law.acceleration(t, x, v)``.
 
@@ -74,7 +79,7 @@ class System:
     """
 
     def __init__(self, law: Any, like: Tensor) -> None:
-        self.law = OperatorLaw(law) if isinstance(law, LinearOperator) else law
+        self.law: Any = OperatorLaw(law) if isinstance(law, LinearOperator) else law
         self.like = like
         self.order: int = getattr(self.law, "order", 1)
         if self.order not in (1, 2):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from topodiff.solvers.law import Scalar
+from topodiff.solvers.law import Scalar, as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
 
@@ -36,7 +36,7 @@ class Segment(NamedTuple):
     start: Scalar
     h: Scalar
     first: int
-    count: int
+    steps: int
 
 
 def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int) -> list[int]:
@@ -48,7 +48,7 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
     """
     if step_size is not None and num_steps is not None:
         raise ValueError("give one of step_size and num_steps")
-    times = [float(t) for t in problem.times]
+    times = [as_float(t) for t in problem.times]
     if step_size is not None:
         size = float(step_size)
         if not (size > 0 and math.isfinite(size)):
@@ -65,7 +65,8 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
 def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:
     """Make ``counts[i]`` steps from ``times[i]`` to ``times[i + 1]``, for all i."""
     problem.system.prepare(sum(counts))
-    x, carry, done, last = problem.x0, (), 0, math.nan
+    x, done, last = problem.x0, 0, math.nan
+    carry: Carry = ()
     total = min(sum(counts), problem.max_steps)
     length = max(total, 1)
     if problem.backward == "checkpoint" and torch.is_grad_enabled():
@@ -73,8 +74,8 @@ def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:
     for number, count in enumerate(counts, start=1):
         start, end = problem.times[number - 1], problem.times[number]
         h = (end - start) / count
-        if not math.isclose(float(h), last, rel_tol=1e-9):
-            carry, last = (), float(h)
+        if not math.isclose(as_float(h), last, rel_tol=1e-9):
+            carry, last = (), as_float(h)
         made = 0
         while made < count:
             size = min(length, count - made, problem.max_steps - done)
@@ -95,14 +96,14 @@ def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:
 def _run(
     problem: Problem, stepper: Stepper, segment: Segment, x: Tensor, carry: Carry
 ) -> tuple[Tensor, Carry, int, str]:
-    """Up to ``segment.count`` steps; the state after the last good one, how many were good, why it
+    """Up to ``segment.steps`` steps; the state after the last good one, how many were good, why it
     ended."""
     outcome: list[tuple[int, int, str]] = []
 
     def steps(x: Tensor, *carry: Tensor) -> tuple[Tensor, ...]:
         # a second call comes from the backward pass, and must repeat the first one to the letter
         again = bool(outcome)
-        tried, good, status = outcome[0] if again else (segment.count, 0, OK)
+        tried, good, status = outcome[0] if again else (segment.steps, 0, OK)
         last: tuple[Tensor, ...] = (x, *carry)
         for k in range(tried):
             t = segment.start + (segment.first + k) * segment.h

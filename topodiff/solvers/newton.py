@@ -9,7 +9,7 @@ from torch import Tensor
 
 from topodiff.operators import LinearOperator
 from topodiff.solvers.krylov.solve import LinearSystem, default_tolerance, implicit
-from topodiff.solvers.law import Scalar, System
+from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.solution import OK
 
 _HALVINGS = 8
@@ -90,14 +90,14 @@ class NewtonKrylov:
         self.max_iterations, self.newton_iterations = max_iterations, newton_iterations
 
     def solve(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
-        x, status = self._iterate(t, float(c), b.detach(), guess.detach())
+        x, status = self._iterate(t, as_float(c), b.detach(), guess.detach())
         if not torch.is_grad_enabled():
             return x, status
         residual = b - x + c * self.system(t, x)
 
         def adjoint(gradient: Tensor) -> Tensor:
             before = self.system.evaluations
-            operator = _Shifted(self.system, t, float(c), x)
+            operator = _Shifted(self.system, t, as_float(c), x)
             self.system.evaluations = before
             system = LinearSystem(
                 operator, x.dtype, self._method(operator), None, self.tol, self.max_iterations

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
-from topodiff.solvers.law import Scalar, System
+from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.solution import Solution, Stats
 
 BACKWARD = ("direct", "checkpoint", "adjoint")
@@ -47,7 +47,7 @@ class Problem:
 
     @property
     def end(self) -> float:
-        return float(self.times[-1])
+        return as_float(self.times[-1])
 
     def save(self, number: int, x: Tensor) -> None:
         """Keep the state at ``times[number]`` if it is wanted."""
@@ -66,7 +66,7 @@ class Problem:
         if self.callback is None:
             return False
         state: State = x if self.system.order == 1 else (x[0], x[1])
-        return bool(self.callback(float(t), state))
+        return bool(self.callback(as_float(t), state))
 
     def solution(self, x: Tensor, t: Scalar, status: str, **stats: Any) -> Solution:
         """The answer, with x and t the last good state and its time."""
@@ -89,7 +89,9 @@ class Problem:
         return Solution(x.select(dim, 0), ts, found, status, x.select(dim, 1))
 
     def _times(self, times: Sequence[Scalar]) -> Tensor:
-        return torch.tensor([float(t) for t in times], dtype=torch.float64, device=self.x0.device)
+        return torch.tensor(
+            [as_float(t) for t in times], dtype=torch.float64, device=self.x0.device
+        )
 
 
 def make_problem(
@@ -139,28 +141,28 @@ def _check_state(name: str, x: Any) -> None:
 
 def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
     end = _scalar("t", t)
-    if float(end) < 0:
+    if as_float(end) < 0:
         raise ValueError(
-            f"t is {float(end)}, but time runs forward from 0; to go back, solve the law -f(-t, x)"
+            f"t is {as_float(end)}, but time runs forward from 0; to go back, solve -f(-t, x)"
         )
     if save_at is None:
-        return ([0.0], [True], True) if float(end) == 0 else ([0.0, end], [False, True], True)
+        return ([0.0], [True], True) if as_float(end) == 0 else ([0.0, end], [False, True], True)
     saves = list(save_at.unbind(0)) if isinstance(save_at, Tensor) else list(save_at)
     times = [_scalar(f"save_at[{i}]", s) for i, s in enumerate(saves)]
-    values = [float(s) for s in times]
+    values = [as_float(s) for s in times]
     for i, (a, b) in enumerate(pairwise(values)):
         if not a < b:
             raise ValueError(
                 f"save_at must rise: save_at[{i + 1}] = {b} comes after {a}; use sorted(set(...))"
             )
-    if values and (values[0] < 0 or values[-1] > float(end)):
+    if values and (values[0] < 0 or values[-1] > as_float(end)):
         raise ValueError(
-            f"save_at must lie between 0 and t = {float(end)}, got {values[0]} to {values[-1]}"
+            f"save_at must lie between 0 and t = {as_float(end)}, got {values[0]} to {values[-1]}"
         )
     wanted = [True] * len(times)
     if not values or values[0] > 0:
         times, wanted = [0.0, *times], [False, *wanted]
-    if float(times[-1]) < float(end):
+    if as_float(times[-1]) < as_float(end):
         times, wanted = [*times, end], [*wanted, False]
     return times, wanted, False
 
@@ -170,14 +172,14 @@ def _scalar(name: str, t: Any) -> Scalar:
     if isinstance(t, Tensor):
         if t.numel() != 1 or not (t.is_floating_point() or t.dtype == torch.int64):
             raise TypeError(f"{name} must be one real number, got a tensor {tuple(t.shape)}")
-        value: Scalar = t.reshape(()) if t.requires_grad else float(t)
+        value: Scalar = t.reshape(()) if t.requires_grad else as_float(t)
     elif isinstance(t, (int, float)) and not isinstance(t, bool):
-        value = float(t)
+        value = as_float(t)
     else:
         try:
             value = float(t.item())
         except (AttributeError, ValueError, TypeError):
             raise TypeError(f"{name} must be one real number, got {t!r}") from None
-    if not math.isfinite(float(value)):
-        raise ValueError(f"{name} must be finite, got {float(value)}")
+    if not math.isfinite(as_float(value)):
+        raise ValueError(f"{name} must be finite, got {as_float(value)}")
     return value

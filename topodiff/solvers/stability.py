@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from topodiff.operators import LinearOperator, lanczos
+from topodiff.solvers.law import as_float
 from topodiff.solvers.problem import Problem
 
 # Stability intervals on the negative real axis, h |lambda| <= limit (Hairer and Wanner, Solving
@@ -33,7 +35,7 @@ OSCILLATORS = {"leapfrog": 2.0, "symplectic_euler": 2.0}
 
 def limit(solver: str, order: int | None = None) -> float:
     """The stability limit of a solver, of Adams methods that of the given order."""
-    known = {**LIMITS, **OSCILLATORS}
+    known: dict[str, Any] = {**LIMITS, **OSCILLATORS}
     if solver not in known:
         raise ValueError(
             f"no stability limit is known for {solver!r}, only for {', '.join(known)}; adaptive "
@@ -127,7 +129,7 @@ def check_step(
     operator = _known_operator(problem, solver)
     if operator is None or not counts or limit(solver, order) == math.inf:
         return
-    times = [float(t) for t in problem.times]
+    times = [as_float(t) for t in problem.times]
     lengths = zip(times, times[1:], counts, strict=False)
     step = max((b - a) / count for a, b, count in lengths)
     damping = _damping(problem)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
-from topodiff.solvers.assembled import assembled
+from topodiff.solvers.assembled import Assembled, assembled
 from topodiff.solvers.krylov.solve import LinearSystem, implicit
-from topodiff.solvers.law import Scalar, System
+from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.newton import NewtonKrylov
 from topodiff.solvers.solution import OK
 
@@ -76,7 +76,7 @@ class Stage:
                 f"this solver needs the linear part of the law, and {self.system} has no "
                 "linear_operator(t)"
             )
-        shifted = self._shifted(operator, float(c), b)
+        shifted = self._shifted(operator, as_float(c), b)
         found = shifted.solve(b.detach(), guess.detach())
         self.system.evaluations += found.products
         self.system.iterations += found.iterations
@@ -91,7 +91,11 @@ class Stage:
         if self._known is not None and self._known[:2] == (operator, c):
             return self._known[2]
         with torch.no_grad():
-            shifted = assembled(operator.identity() + c * operator, like)
+            matrix = assembled(operator, like)
+            if isinstance(matrix, Assembled):
+                shifted: LinearOperator = matrix.affine(c, 1.0)
+            else:
+                shifted = matrix.identity() + c * matrix
             # I + c A is positive definite where A is semidefinite, and 1 bounds its spectrum
             system = LinearSystem(
                 shifted, like.dtype, self.method, self.preconditioner, self.tol,

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from topodiff.solvers.adjoint import adjoint_parameters
 from topodiff.solvers.graphs import graph_norm
+from topodiff.solvers.law import Scalar, as_float
 from topodiff.solvers.march import is_finite
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
@@ -48,15 +49,15 @@ class _Function(torch.nn.Module):
     def _accept(self, t: Tensor, x: Tensor, step: Tensor) -> None:
         """Called before the state moves on: x and t are those of the step's start."""
         self.accepted += 1
-        self.last = (float(t), x)
+        self.last = (as_float(t), x)
         times = self.problem.times
         # steps end at the times wanted, so a state wanted is the start of a step
-        while self.reached + 1 < len(times) and float(t) >= float(times[self.reached + 1]):
+        while self.reached + 1 < len(times) and as_float(t) >= as_float(times[self.reached + 1]):
             self.reached += 1
             self.problem.save(self.reached, x)
         if self.accepted > self.problem.max_steps:
             raise _Stop("max_steps")
-        if self.accepted > 1 and self.problem.stop_here(float(t), x.detach()):
+        if self.accepted > 1 and self.problem.stop_here(as_float(t), x.detach()):
             raise _Stop("stopped")
 
     def _reject(self, t: Tensor, x: Tensor, step: Tensor) -> None:
@@ -94,7 +95,7 @@ def solve(
             problem.save(number, problem.x0)
         return problem.solution(problem.x0, problem.times[-1], OK)
     single = problem.x0.dtype != torch.float64
-    tolerances = {
+    tolerances: dict[str, Any] = {
         "rtol": (1e-4 if single else 1e-7) if rtol is None else rtol,
         "atol": (1e-6 if single else 1e-9) if atol is None else atol,
     }
@@ -137,7 +138,7 @@ def _options(
         if step_size is not None:
             raise ValueError(f"{solver} chooses its steps: give rtol and atol, not step_size")
         # without a step that ends there, states at given times are interpolated, to low order
-        found.setdefault("step_t", torch.tensor([float(t) for t in problem.times[1:]]).double())
+        found.setdefault("step_t", _ends(problem))
         found.setdefault("max_num_steps", problem.max_steps)
         return found
     if problem.callback is not None:
@@ -151,6 +152,11 @@ def _options(
     if "adams" in solver:
         found.setdefault("max_order", 4)
     return found
+
+
+def _ends(problem: Problem) -> Tensor:
+    times = [as_float(t) for t in problem.times[1:]]
+    return torch.tensor(times, dtype=torch.float64, device=problem.x0.device)
 
 
 def _integrate(
@@ -178,9 +184,9 @@ def _integrate(
     function.forward_pass = False
     work = {"steps": function.accepted, "rejected": function.rejected}
     if status != OK:
-        t, x = function.last
-        return problem.solution(x, t, status, **work)
-    t, x = 0.0, problem.x0
+        return problem.solution(function.last[1], function.last[0], status, **work)
+    t: Scalar = 0.0
+    x = problem.x0
     problem.restart()
     for number, state in enumerate(xs[1:], start=1):
         if not is_finite(state):

@@ -1,0 +1,77 @@
+"""The one matrix that stands for a constant operator."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+from solver_cases import KARATE, exact, laplacian, state
+
+import topodiff as td
+from topodiff.operators import GraphLaplacian, LinearOperator
+from topodiff.solvers.assembled import Assembled, assembled
+
+
+@pytest.mark.parametrize("kind", ["combinatorial", "symmetric", "random_walk"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_is_the_operator(kind, dtype):
+    operator = laplacian(kind, dtype=dtype)
+    matrix = assembled(operator, state(operator, dtype=dtype))
+    assert isinstance(matrix, Assembled)
+    x = state(operator, dtype=dtype)
+    torch.testing.assert_close(matrix @ x, operator @ x)
+    torch.testing.assert_close(matrix.T @ x, operator.T @ x)
+    torch.testing.assert_close(matrix.affine(2.0, -0.5) @ x, 2 * (operator @ x) - 0.5 * x)
+    torch.testing.assert_close(matrix.block_diagonal(), operator.block_diagonal())
+    assert matrix.spectral_bound() == pytest.approx(operator.spectral_bound())
+    assert matrix.affine(2.0, 1.0).positive_semidefinite == operator.positive_semidefinite
+    assert not matrix.affine(2.0, -1.0).positive_semidefinite
+
+
+def test_is_made_once_and_goes_with_the_operator():
+    operator = laplacian()
+    x = state(operator)
+    assert assembled(operator, x) is assembled(operator, x)
+    assert assembled(operator, x.float()) is not assembled(operator, x)
+    assert assembled(laplacian(), x, products=3).__class__ is GraphLaplacian
+    gone = weakref.ref(assembled(operator, x))
+    del operator
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("solver", ["chebyshev", "krylov", "rk4", "implicit_euler"])
+def test_weights_changed_in_place_are_seen(solver):
+    weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64)
+    operator = GraphLaplacian(KARATE, weights=weights)
+    x = state(operator)
+    td.diffuse(operator, x, 0.3, solver)
+    weights.mul_(2)
+    found = td.diffuse(operator, x, 0.3, solver).x
+    atol = 0.1 if solver == "implicit_euler" else 1e-5
+    torch.testing.assert_close(found, exact(operator, x, 0.3), atol=atol, rtol=0)
+    fresh = td.diffuse(GraphLaplacian(KARATE, weights=weights), x, 0.3, solver).x
+    torch.testing.assert_close(found, fresh, atol=1e-11, rtol=0)
+
+
+class Scaling(LinearOperator):
+    """An operator without a matrix."""
+
+    symmetric = positive_semidefinite = True
+
+    def __init__(self):
+        super().__init__((4,), (4,), torch.float64, torch.device("cpu"))
+
+    def _apply(self, x):
+        return 2 * x
+
+    def spectral_bound(self):
+        return 2.0
+
+
+@pytest.mark.parametrize("solver", ["chebyshev", "krylov", "rk4", "bdf2"])
+def test_an_operator_without_a_matrix_will_do(solver):
+    x = torch.randn(4, 2, dtype=torch.float64)
+    options = {"preconditioner": None} if solver == "bdf2" else {}
+    sol = td.diffuse(Scaling(), x, 0.5, solver, **options)
+    torch.testing.assert_close(sol.x, torch.exp(torch.tensor(-1.0)) * x, atol=1e-4, rtol=0)
