@@ -22,6 +22,7 @@ from topodiff.kernels.segments import (
     sort_by_key,
 )
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
+from topodiff.kernels.step import dropout, residual
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
@@ -37,8 +38,9 @@ __all__ = [
     "block_matmul",
     "cayley",
     "coface_message",
-    "edge_blocks",
+    "dropout",
     "edge_attention",
+    "edge_blocks",
     "edge_dot",
     "gather",
     "gather_reduce",
@@ -47,6 +49,7 @@ __all__ = [
     "norm_activation",
     "norm_linear",
     "reflections",
+    "residual",
     "rotation",
     "scatter_reduce",
     "segment_reduce",

@@ -279,9 +279,16 @@ def load() -> Implementation:
         raise ImportError(_why)
     limit_instruction_set(os.environ.get("TOPODIFF_INSTRUCTION_SET"))
     dtypes = frozenset({torch.float32, torch.float64, torch.int32, torch.int64})
-    from topodiff.kernels import attention_cpu, edge_blocks_cpu, norm_cpu, sheaf_cpu, small_cpu
+    from topodiff.kernels import (
+        attention_cpu,
+        edge_blocks_cpu,
+        norm_cpu,
+        sheaf_cpu,
+        small_cpu,
+        step_cpu,
+    )
 
-    modules = (norm_cpu, sheaf_cpu, small_cpu, edge_blocks_cpu, attention_cpu)
+    modules = (norm_cpu, sheaf_cpu, small_cpu, edge_blocks_cpu, attention_cpu, step_cpu)
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     table = {f.__name__: f for f in operations}
     return Implementation("cpu", table, frozenset({"cpu"}), dtypes)

@@ -214,6 +214,7 @@ def load() -> Implementation:
         edge_blocks_reference,
         rotations_reference,
         sheaf_reference,
+        step_reference,
     )
 
     modules = (
@@ -222,6 +223,7 @@ def load() -> Implementation:
         rotations_reference,
         edge_blocks_reference,
         attention_reference,
+        step_reference,
     )
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     return Implementation("reference", {f.__name__: f for f in operations})

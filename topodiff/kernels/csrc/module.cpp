@@ -7,6 +7,7 @@ void bind_norm_linear(nanobind::module_&);
 void bind_sheaf(nanobind::module_&);
 void bind_small(nanobind::module_&);
 void bind_edge_blocks(nanobind::module_&);
+void bind_step(nanobind::module_&);
 void bind_attention(nanobind::module_&);
 void bind_liftings(nanobind::module_&);
 void bind_molecules(nanobind::module_&);
@@ -19,6 +20,7 @@ NB_MODULE(_cpu, m) {
   topodiff::bind_sheaf(m);
   topodiff::bind_small(m);
   topodiff::bind_edge_blocks(m);
+  topodiff::bind_step(m);
   topodiff::bind_attention(m);
   topodiff::bind_liftings(m);
   topodiff::bind_molecules(m);

@@ -1,0 +1,110 @@
+// The kernels of step.hpp for the instruction set that the including file is compiled for.
+#pragma once
+#include "split.hpp"
+#include "step.hpp"
+#include "vector_math.hpp"
+
+namespace topodiff {
+namespace {
+
+template <class F>
+TOPODIFF_INLINE void over_blocks(const StepArgs& a, i64 count, i64 values, F f) {
+  const int threads = int(larger(1, smaller(a.threads, values / kValuesPerThread)));
+  parallel(threads, threads == 1 ? 1 : 4 * threads, [&](i64 part, i64 parts) {
+    for (i64 b = count * part / parts; b < count * (part + 1) / parts; ++b) f(b);
+  });
+}
+
+template <class F>
+TOPODIFF_INLINE void with_activation(int activation, F f) {
+  if (activation == kIdentity) f(Count<kIdentity>{});
+  else if (activation == kRelu) f(Count<kRelu>{});
+  else if (activation == kElu) f(Count<kElu>{});
+  else if (activation == kSilu) f(Count<kSilu>{});
+  else f(Count<kTanh>{});
+}
+
+TOPODIFF_INLINE i64 num_blocks(i64 n) { return (n + kStepBlock - 1) / kStepBlock; }
+
+template <class T>
+void residual(const StepArgs& a) {
+  const T *x = static_cast<const T*>(a.x), *z = static_cast<const T*>(a.z), *factor = static_cast<const T*>(a.factor);
+  T* out = static_cast<T*>(a.out);
+  const i64 C = a.channels;
+  with_activation(a.activation, [&](auto act) {
+    over_blocks(a, num_blocks(a.n), a.n * a.dim * C, [&](i64 block) {
+      const i64 last = smaller(a.n, (block + 1) * kStepBlock) * a.dim;
+      for (i64 row = block * kStepBlock * a.dim, k = 0; row < last; ++row, k = k + 1 == a.dim ? 0 : k + 1) {
+        const T keep = 1 + factor[k];
+        for_pieces<T, 2>(C, [&](auto piece) {
+          using P = decltype(piece);
+          using V = typename P::V;
+          for (int i = 0; i < P::K; ++i) {
+            const i64 at = row * C + piece.at + i * P::N;
+            store(out + at, keep * load<V>(x + at) - activation_of<act.value, V, T>(load<V>(z + at)));
+          }
+        });
+      }
+    });
+  });
+}
+
+template <class T>
+void residual_backward(const StepArgs& a) {
+  const T *x = static_cast<const T*>(a.x), *z = static_cast<const T*>(a.z), *factor = static_cast<const T*>(a.factor);
+  const T* grad = static_cast<const T*>(a.grad);
+  T *dx = static_cast<T*>(a.out), *dz = static_cast<T*>(a.out2), *partial = static_cast<T*>(a.partial);
+  const i64 C = a.channels;
+  with_activation(a.activation, [&](auto act) {
+    over_blocks(a, num_blocks(a.n), a.n * a.dim * C, [&](i64 block) {
+      T* sums = partial + block * a.dim;
+      for (i64 k = 0; k < a.dim; ++k) sums[k] = 0;
+      const i64 last = smaller(a.n, (block + 1) * kStepBlock) * a.dim;
+      for (i64 row = block * kStepBlock * a.dim, k = 0; row < last; ++row, k = k + 1 == a.dim ? 0 : k + 1) {
+        const T keep = 1 + factor[k];
+        for_pieces<T, 2>(C, [&](auto piece) {
+          using P = decltype(piece);
+          using V = typename P::V;
+          for (int i = 0; i < P::K; ++i) {
+            const i64 at = row * C + piece.at + i * P::N;
+            const V g = load<V>(grad + at);
+            sums[k] += sum_of<V, T>(g * load<V>(x + at));
+            store(dx + at, keep * g);
+            store(dz + at, -g * derivative_of<act.value, V, T>(load<V>(z + at)));
+          }
+        });
+      }
+    });
+  });
+}
+
+// A permutation of 32-bit numbers without visible structure (Wellons, hash-prospector, "lowbias32").
+TOPODIFF_INLINE std::uint32_t scramble(std::uint32_t h) {
+  h = (h ^ (h >> 16)) * 0x21f0aaadu;
+  h = (h ^ (h >> 15)) * 0xd35a2d97u;
+  return h ^ (h >> 15);
+}
+
+template <class T>
+void dropout(const StepArgs& a) {
+  const T* x = static_cast<const T*>(a.x);
+  T* out = static_cast<T*>(a.out);
+  const T scale = T(a.scale);
+  constexpr i64 kBlock = 8192;
+  over_blocks(a, (a.n + kBlock - 1) / kBlock, a.n, [&](i64 block) {
+    const i64 last = smaller(a.n, (block + 1) * kBlock);
+    for (i64 i = block * kBlock; i < last; ++i) {
+      const std::uint32_t random = scramble(scramble(std::uint32_t(i) ^ a.seed_low) + a.seed_high);
+      out[i] = random < a.threshold ? T(0) : x[i] * scale;
+    }
+  });
+}
+
+constexpr StepTable kStepTable = {{
+    {residual<float>, residual<double>},
+    {residual_backward<float>, residual_backward<double>},
+    {dropout<float>, dropout<double>},
+}};
+
+}  // namespace
+}  // namespace topodiff
