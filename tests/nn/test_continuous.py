@@ -10,8 +10,8 @@ from torch import nn
 
 import topodiff as td
 from topodiff.complexes import CellComplex
-from topodiff.dynamics import AttentionDiffusion, DirichletEnergy, Entries, adjacency
-from topodiff.nn import BLEND, GRAFF, GRAND, GCNLayer, GraphCON
+from topodiff.dynamics import AttentionDiffusion, DirichletEnergy, Entries, EntryOperator, adjacency
+from topodiff.nn import BLEND, GRAFF, GRAND, DiffusionAttention, GCNLayer, GraphCON
 from topodiff.nn.gat import GATLayer
 from topodiff.nn.graff import FORMS, SymmetricMatrix
 from topodiff.nn.neighbors import adjacency_with_loops
@@ -215,6 +215,28 @@ def test_hard_attention_is_for_training():
     assert not torch.allclose(some, every)
     model.keep_attention = 1.0
     assert torch.equal(every, model(GRAPH))
+
+
+@pytest.mark.parametrize("options", [{}, {"squash": "squareplus"}, {"score": "exp_kernel"}])
+@pytest.mark.parametrize("positions", [0, 2])
+def test_product_with_attention_is_the_product_with_its_weights(options, positions):
+    torch.manual_seed(0)
+    attention = DiffusionAttention(
+        6, 8, 2, position_channels=positions, init="glorot", **options
+    ).double()
+    z, entries = torch.randn(N, 6, dtype=torch.float64), Entries.from_complex(GRAPH, True)
+    found = attention.product(z, entries)
+    torch.testing.assert_close(found, EntryOperator(entries, attention(z, entries)) @ z)
+    goal = torch.randn_like(found)
+    grads = [
+        torch.autograd.grad((out * goal).sum(), list(attention.parameters()))
+        for out in (
+            attention.product(z, entries),
+            EntryOperator(entries, attention(z, entries)) @ z,
+        )
+    ]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 def test_small_attention_is_uniform_at_first():

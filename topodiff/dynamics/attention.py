@@ -13,7 +13,8 @@ from topodiff.dynamics.law import Control, Law, at, rescaled
 from topodiff.operators import LinearOperator
 
 Attention = Callable[[Tensor, Tensor, Entries], Tensor]
-"""Weights (nnz,) of the entries, from (t, x, entries)."""
+"""Weights (nnz,) of the entries, from (t, x, entries). A method ``product(t, x, entries)``, where
+there is one, gives ``A(t, x) x`` at once."""
 
 
 class DiffusionOperator(LinearOperator):
@@ -98,8 +99,15 @@ class AttentionDiffusion(Law):
         assert not isinstance(self.attention, Tensor)
         return EntryOperator(entries, self.attention(t, x, entries))
 
+    def product(self, t: Tensor, x: Tensor) -> Tensor:
+        """``A(t, x) x``."""
+        at_once = getattr(self.attention, "product", None)
+        if at_once is None:
+            return self.matrix(t, x) @ x
+        return at_once(t, x, self.entries if self.rewire is None else self.rewire(x))
+
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
-        out = at(self.rate, t) * (self.matrix(t, x) @ x - x)
+        out = at(self.rate, t) * (self.product(t, x) - x)
         return out if self.source is None else out + at(self.strength, t) * self.source
 
     def linear_operator(self, t: Tensor) -> LinearOperator | None:

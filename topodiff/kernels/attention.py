@@ -152,7 +152,7 @@ def _edge_attention_gradient(needed: Any, a: list, results: tuple, grad: Tensor)
     else:
         # views, so that derivatives stop at these and do not run through what made them
         inputs = [t.view_as(t) if n else t for t, n in zip((q, k, x), needed, strict=False)]
-        out = _composite(*inputs, index, ptr, scale)
+        out = _composite(inputs[0], inputs[1], inputs[2], index, ptr, scale)
         wanted = [t for t, n in zip(inputs, needed, strict=False) if n]
         parts = iter(torch.autograd.grad(out, wanted, grad, create_graph=True))
         found = [next(parts) if n else None for n in needed[:3]]

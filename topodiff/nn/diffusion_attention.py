@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from topodiff import kernels
 from topodiff.dynamics import (
     Entries,
+    EntryOperator,
     attention_weights,
     cosine,
     exp_kernel,
@@ -94,30 +96,42 @@ class DiffusionAttention(nn.Module):
         if self.of_positions is not None:
             self.of_positions.reset_parameters()
 
+    def _projected(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys (n, heads, width) of a state."""
+        if self.position_channels and self.of_positions is None:
+            features, positions = self._split(z)
+            z = torch.cat([features, positions], 1)
+        q, k = self.query(z), self.key(z)
+        return q.unflatten(1, (self.heads, -1)), k.unflatten(1, (self.heads, -1))
+
+    def _split(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Features, and positions to scale."""
+        width = z.shape[1] - self.position_channels
+        return z[:, :width], self.position_scale * z[:, width:]
+
     def scores(self, z: Tensor, entries: Entries) -> Tensor:
         """(n, channels) -> (nnz, heads)."""
-        if self.position_channels:
-            features = z[:, : z.shape[1] - self.position_channels]
-            positions = self.position_scale * z[:, features.shape[1] :]
-            if self.of_positions is not None:
-                of_features = self._scores(features, entries)
-                return of_features * self.of_positions.scores(positions, entries)
-            z = torch.cat([features, positions], 1)
-        return self._scores(z, entries)
-
-    def _scores(self, z: Tensor, entries: Entries) -> Tensor:
-        q = self.query(z).unflatten(1, (self.heads, -1))
-        k = self.key(z).unflatten(1, (self.heads, -1))
+        if self.of_positions is not None:
+            features, positions = self._split(z)
+            of_features = exp_kernel(*self._projected(features), entries, self.length, self.size)
+            return of_features * self.of_positions.scores(positions, entries)
         if self.score == "exp_kernel":
-            return exp_kernel(q, k, entries, self.length, self.size)
+            return exp_kernel(*self._projected(z), entries, self.length, self.size)
         functions = {"scaled_dot": scaled_dot, "cosine": cosine, "pearson": pearson}
-        return functions[self.score](q, k, entries)
+        return functions[self.score](*self._projected(z), entries)
 
     def forward(self, z: Tensor, entries: Entries) -> Tensor:
         """(n, channels) -> weights (nnz,)."""
         return attention_weights(
             self.scores(z, entries), entries, squash=self.squash, normalization=self.normalization
         )
+
+    def product(self, z: Tensor, entries: Entries) -> Tensor:
+        """``A z`` with the weights at z; by one kernel where scores are scaled products and rows
+        have a softmax."""
+        if (self.score, self.squash, self.normalization) == ("scaled_dot", "softmax", "row"):
+            return kernels.edge_attention(*self._projected(z), z, entries.index, entries.ptr)
+        return EntryOperator(entries, self(z, entries)) @ z
 
     def extra_repr(self) -> str:
         return (

@@ -148,8 +148,7 @@ class GRAND(ContinuousModel):
         if self.linear:
             fixed = Piecewise([a(x, entries) for a in self.attentions], self.time)
             return lambda t, z, e: fixed(t)
-        modules = Piecewise(list(self.attentions), self.time)
-        return lambda t, z, e: modules(t)(z, e)
+        return _AttentionOverTime(Piecewise(list(self.attentions), self.time))
 
     def flow_options(self, x: Tensor) -> dict[str, Any]:
         """Rate, source and its strength, for :class:`topodiff.dynamics.AttentionDiffusion`."""
@@ -170,3 +169,16 @@ class GRAND(ContinuousModel):
             f"keep_attention={self.keep_attention:g}, "
             f"pagerank_neighbors={self.pagerank_neighbors}"
         )
+
+
+class _AttentionOverTime:
+    """Attention that is found at every evaluation, as laws take it."""
+
+    def __init__(self, modules: Piecewise) -> None:
+        self.modules = modules
+
+    def __call__(self, t: Tensor, z: Tensor, entries: Entries) -> Tensor:
+        return self.modules(t)(z, entries)
+
+    def product(self, t: Tensor, z: Tensor, entries: Entries) -> Tensor:
+        return self.modules(t).product(z, entries)

@@ -114,6 +114,7 @@ class GraphCON(nn.Module):
             layer = self.layers[which]
             out = layer(complex, x)
             if self.residual is not None:
+                assert isinstance(layer, GCNLayer)
                 out = out - x @ layer.weight
             return out + self.residuals[which](x) if self.residuals else out
 
