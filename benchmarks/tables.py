@@ -189,6 +189,35 @@ def _beside(ours: Summary | None, published: tuple[float, float] | None) -> str:
     return f"{ours.mean:.1f} ± {ours.std:.1f}" + (f" ({published[0]:.1f})" if published else "")
 
 
+def solvers(results: dict[str, Any]) -> str:
+    """For each domain and solver the cheapest run below an error of 1e-3 and of 1e-6."""
+    parts = []
+    for name, found in results.items():
+        if name == "run":
+            continue
+        rows = []
+        for solver in dict.fromkeys(row["solver"] for row in found["rows"]):
+            cells = []
+            for error in (1e-3, 1e-6):
+                good = [
+                    (row["seconds"], row["applications"])
+                    for row in found["rows"]
+                    if row["solver"] == solver and row["status"] == "ok" and row["error"] <= error
+                ]
+                seconds, applications = min(good, default=(None, None))
+                cells += ["", ""] if seconds is None else [f"{applications:,}", f"{seconds:.3f}"]
+            if any(cells):
+                rows.append([solver, *cells])
+        peer = found["peer"]
+        rows.append(["scipy expm_multiply", "", "", "", f"{peer['seconds']:.3f}"])
+        header = [
+            f"{name}: {found['vertices']:,} vertices, rho t = {found['stiffness']:,.0f}",
+            "products, error 1e-3", "CPU s", "products, error 1e-6", "CPU s",
+        ]  # fmt: skip
+        parts.append(markdown(header, rows))
+    return "\n\n".join([*parts, command(results["run"])])
+
+
 def command(run: dict[str, Any]) -> str:
     """What was run, and on what."""
     return f"`{run['command']}` on {run['processor']}, {run['instruction_set']}."
@@ -199,6 +228,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
     "kernels": kernels,
     "liftings": liftings,
     "molecules": molecules,
+    "solvers": solvers,
     "training": training,
     "zinc": zinc,
 }

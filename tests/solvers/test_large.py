@@ -28,12 +28,13 @@ def saved_bytes(run):
     total = {}
 
     def pack(tensor):
-        total[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        # held, so that no other tensor takes its place in memory
+        total[tensor.data_ptr()] = tensor
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         out = run()
-    return out, sum(total.values())
+    return out, sum(t.numel() * t.element_size() for t in total.values())
 
 
 @pytest.mark.parametrize(
