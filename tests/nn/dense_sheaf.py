@@ -132,5 +132,5 @@ def forward(model: NeuralSheafDiffusion, K: CellComplex, x: Tensor) -> Tensor:
         if layer.right is not None:
             y = y @ layer.right.T
         y = elu(operator @ y)
-        x = (1 + model.epsilon[t].tanh()).repeat(n, 1) * x - y
+        x = (1 + model.epsilon[t].tanh()).repeat(n)[:, None] * x - y
     return x.reshape(n, d * f) @ model.output.weight.T + model.output.bias

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from topodiff.complexes.incidence import count_to_ptr
-from topodiff.nn.dropout import check_probability, keep_mask
+from topodiff.nn.dropout import check_probability, drop
 from topodiff.nn.neighbors import Rows
 
 _DENSEST = 0.2
@@ -53,15 +53,15 @@ class FeatureLinear(nn.Module):
             TypeError, ValueError: for features of another width, dtype or device, and for features
                 that are not finite.
         """
-        drop = self.dropout if self.training else 0.0
+        p = self.dropout if self.training else 0.0
         if isinstance(x, Tensor):
             self._check(x)
             rows = sparse_rows(x)
             if rows is None:
-                return torch.addmm(self.bias, nn.functional.dropout(x, drop), self.weight)
+                return torch.addmm(self.bias, drop(x, p), self.weight)
             x = rows
         self._check_alike(x.column if x.weight is None else x.weight)
-        return drop_entries(x, drop) @ self.weight + self.bias
+        return drop_entries(x, p) @ self.weight + self.bias
 
     def _check(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or not x.is_floating_point():
@@ -113,7 +113,7 @@ def drop_entries(rows: Rows, p: float) -> Rows:
     """Dropout of the entries with probability ``p``."""
     if rows.weight is None or p == 0:
         return rows
-    return rows._replace(weight=rows.weight * keep_mask(rows.weight, p))
+    return rows._replace(weight=drop(rows.weight, p))
 
 
 def _compress(x: Tensor) -> Rows | None:

@@ -79,24 +79,37 @@ void residual_backward(const StepArgs& a) {
 }
 
 // A permutation of 32-bit numbers without visible structure (Wellons, hash-prospector, "lowbias32").
-TOPODIFF_INLINE std::uint32_t scramble(std::uint32_t h) {
+template <class U>
+TOPODIFF_INLINE U scramble(U h) {
   h = (h ^ (h >> 16)) * 0x21f0aaadu;
   h = (h ^ (h >> 15)) * 0xd35a2d97u;
   return h ^ (h >> 15);
+}
+
+// N entries from entry i on.
+template <class T, int N>
+TOPODIFF_INLINE void drop(const StepArgs& a, const T* x, T* out, i64 i) {
+  using V = Vec<T, N>;
+  using U = Vec<std::uint32_t, N>;
+  using Mask = Vec<typename IntOf<T>::type, N>;
+  U place;
+  for (int l = 0; l < N; ++l) place[l] = std::uint32_t(i) + l;
+  const U random = scramble(scramble(place ^ a.seed_low) + a.seed_high);
+  const Mask kept = __builtin_convertvector(random >= a.threshold, Mask);
+  store(out + i, (V)((Mask)(load<V>(x + i) * T(a.scale)) & kept));
 }
 
 template <class T>
 void dropout(const StepArgs& a) {
   const T* x = static_cast<const T*>(a.x);
   T* out = static_cast<T*>(a.out);
-  const T scale = T(a.scale);
+  constexpr int N = TOPODIFF_VECTOR_BYTES / sizeof(T);
   constexpr i64 kBlock = 8192;
   over_blocks(a, (a.n + kBlock - 1) / kBlock, a.n, [&](i64 block) {
-    const i64 last = smaller(a.n, (block + 1) * kBlock);
-    for (i64 i = block * kBlock; i < last; ++i) {
-      const std::uint32_t random = scramble(scramble(std::uint32_t(i) ^ a.seed_low) + a.seed_high);
-      out[i] = random < a.threshold ? T(0) : x[i] * scale;
-    }
+    i64 i = block * kBlock;
+    const i64 last = smaller(a.n, i + kBlock);
+    for (; i + N <= last; i += N) drop<T, N>(a, x, out, i);
+    for (; i < last; ++i) drop<T, 1>(a, x, out, i);
   });
 }
 

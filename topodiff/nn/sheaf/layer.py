@@ -76,11 +76,15 @@ class SheafDiffusionLayer(nn.Module):
 
     def forward(self, x: Tensor, operator: Operator) -> Tensor:
         """(n, d', channels) -> the same."""
+        return activate(self.change(x, operator), self.activation)
+
+    def change(self, x: Tensor, operator: Operator) -> Tensor:
+        """The same before the activation."""
         if self.right is not None:
             x = nn.functional.linear(x, self.right)
         if self.left is not None:
             x = torch.einsum("ab,nbc->nac", self.left, x)
-        return activate(operator(x), self.activation)
+        return operator(x)
 
     def extra_repr(self) -> str:
         return (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.vertex_model import vertex_features
@@ -85,7 +86,7 @@ class NeuralSheafDiffusion(SheafModel):
         self.layers = nn.ModuleList(
             self.make_layer(learns=t == 0 or not shared_sheaf) for t in range(num_layers)
         )
-        self.epsilon = nn.Parameter(torch.zeros(num_layers, self.stalk_dim, 1))
+        self.epsilon = nn.Parameter(torch.zeros(num_layers, self.stalk_dim))
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
@@ -100,12 +101,12 @@ class NeuralSheafDiffusion(SheafModel):
                 dtype or device.
         """
         state = self.encode(vertex_features(complex, x, self.in_channels))
-        factor = self.epsilon.tanh()
+        factors = self.epsilon.tanh().unbind()
         for t, layer in enumerate(self.layers):
             if layer.learner is not None:
                 operator = layer.operator(complex, self.dropout(state) if t else state)
-            y = layer(self.dropout(state), operator)
-            state = torch.addcmul(state - y, factor[t], state)
+            change = layer.change(self.dropout(state), operator)
+            state = kernels.residual(state, change, factors[t], self.activation)
         return self.output(state.flatten(1))
 
     def extra_repr(self) -> str:
