@@ -20,10 +20,10 @@ FAST = NodeFitConfig(epochs=40, patience=0, learning_rate=0.05)
 
 @pytest.fixture
 def data():
-    """Three clusters in the plane, joined at random; masks of thirds."""
+    """three clusters, joined at random; masks of thirds."""
     generator = torch.Generator().manual_seed(0)
     y = torch.arange(3).repeat(20)
-    x = torch.randn(60, 2, generator=generator) + 8 * torch.eye(3)[y][:, :2]
+    x = torch.randn(60, 3, generator=generator) + 8 * torch.eye(3)[y]
     edges = torch.randint(60, (2, 90), generator=generator)
     K = CellComplex.from_edges(60, edges, self_loops="drop", x={0: x})
     part = torch.arange(60) // 3 % 3
@@ -33,7 +33,7 @@ def data():
 def fit(data, config=FAST, seed=0, **options):
     K, y, train, valid, _ = data
     torch.manual_seed(seed)
-    return fit_nodes(NodeMLP(2, 8, 3, dropout=0.1), K, y, train, valid, config, **options)
+    return fit_nodes(NodeMLP(3, 8, 3, dropout=0.1), K, y, train, valid, config, **options)
 
 
 def test_it_learns(data):
@@ -90,8 +90,8 @@ class Decayed(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.learner = nn.Linear(2, 3)
-        self.other = nn.Linear(2, 3)
+        self.learner = nn.Linear(3, 3)
+        self.other = nn.Linear(3, 3)
 
     def forward(self, K):
         return 0 * (self.learner(K.x[0]) + self.other(K.x[0]))
@@ -116,10 +116,10 @@ def test_decay_is_that_of_adam(data):
     """Added to the gradient: the same as a penalty of half the square."""
     K, y, train, valid, _ = data
     torch.manual_seed(0)
-    model = GCN(2, 4, 3, dropout=0.0)
+    model = GCN(3, 4, 3, dropout=0.0)
     start = {k: v.clone() for k, v in model.state_dict().items()}
     fit_nodes(model, K, y, train, valid, NodeFitConfig(epochs=1, weight_decay=0.1))
-    twin = GCN(2, 4, 3, dropout=0.0)
+    twin = GCN(3, 4, 3, dropout=0.0)
     twin.load_state_dict(start)
     optimizer = torch.optim.Adam(twin.parameters(), lr=0.01)
     penalty = sum(p.square().sum() for p in twin.parameters()) * 0.1 / 2
@@ -139,10 +139,10 @@ def test_metrics():
 def test_roc_auc(data):
     K, y, train, valid, _ = data
     two = (y == 1).long()
-    fitted = fit_nodes(NodeMLP(2, 8, 2, dropout=0.1), K, two, train, valid, FAST, name="roc_auc")
+    fitted = fit_nodes(NodeMLP(3, 8, 2, dropout=0.1), K, two, train, valid, FAST, name="roc_auc")
     assert fitted.valid > 0.9
     with pytest.raises(ValueError, match="both, on the validation"):
-        fit_nodes(NodeMLP(2, 8, 2), K, two, train, valid & (y == 1), FAST, name="roc_auc")
+        fit_nodes(NodeMLP(3, 8, 2), K, two, train, valid & (y == 1), FAST, name="roc_auc")
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -154,7 +154,7 @@ def test_features_that_are_not_finite_are_found_before_any_compute(data, bad):
     def never(K):
         raise AssertionError
 
-    model = NodeMLP(2, 8, 3)
+    model = NodeMLP(3, 8, 3)
     model.forward = never
     with pytest.raises(ValueError, match="1 vertices are not finite, the first is vertex 7"):
         fit_nodes(model, K.replace(x={0: x}), y, train, valid)
@@ -164,7 +164,7 @@ def test_features_that_are_not_finite_are_found_before_any_compute(data, bad):
 
 def test_mistakes(data):
     K, y, train, valid, _ = data
-    model = NodeMLP(2, 8, 3)
+    model = NodeMLP(3, 8, 3)
     for arguments, problem in (
         ((K, y[:5], train, valid), r"y of 60 vertices has shape \(60,\), got \(5,\)"),
         ((K, y, train[None], valid), r"train of 60 vertices"),
@@ -196,4 +196,4 @@ def test_divergence_is_reported(data):
     K, y, train, valid, _ = data
     config = NodeFitConfig(epochs=50, learning_rate=1e30, weight_decay=0.0)
     with pytest.raises(NonFiniteError, match="lower the learning rate"):
-        fit_nodes(NodeMLP(2, 8, 3, num_layers=3), K, y, train, valid, config)
+        fit_nodes(NodeMLP(3, 8, 3, num_layers=3), K, y, train, valid, config)
