@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from topodiff import (
         complexes,
         datasets,
+        diagnostics,
         dynamics,
         kernels,
         liftings,
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "complexes", "datasets", "dynamics", "kernels", "liftings", "molecules", "nn", "operators",
-    "sheaves", "solvers", "testing", "training",
+    "complexes", "datasets", "diagnostics", "dynamics", "kernels", "liftings", "molecules", "nn",
+    "operators", "sheaves", "solvers", "testing", "training",
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(("CellComplex", "batch", "unbatch"), "topodiff.complexes"),
@@ -66,6 +67,7 @@ __all__ = [
     "batch",
     "complexes",
     "datasets",
+    "diagnostics",
     "diffuse",
     "dynamics",
     "from_gudhi",

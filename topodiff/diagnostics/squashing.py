@@ -1,0 +1,88 @@
+"""Oversquashing: how little of what one vertex holds reaches another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from topodiff.complexes import CellComplex
+from topodiff.operators import GraphLaplacian
+from topodiff.solvers import linear_solve
+
+
+def sensitivity(function: Callable[[Tensor], Tensor], x: Tensor, target: int) -> Tensor:
+    """(n,) Frobenius norms of the Jacobians ``d out_target / d x_u``, u all vertices (Topping et
+    al., Understanding over-squashing via curvature, ICLR 2022, section 3.1).
+
+    One reverse pass for each channel of the result.
+
+    Args:
+        function: maps states (n, channels) to results (n, out_channels), a model with its complex
+            bound: ``lambda x: model(complex, x)``.
+        x: (n, channels).
+        target: number of the vertex that receives.
+    """
+    if not -len(x) <= target < len(x):
+        raise ValueError(f"target must be a vertex 0 to {len(x) - 1}, got {target}")
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        received = function(x)[target].flatten()
+        total = torch.zeros_like(x)
+        for channel in received if received.requires_grad else ():
+            (grad,) = torch.autograd.grad(channel, x, retain_graph=True, allow_unused=True)
+            if grad is not None:
+                total += grad.square()
+    return total.flatten(1).sum(1).sqrt()
+
+
+@torch.no_grad()
+def effective_resistance(
+    complex: CellComplex, pairs: Tensor, weights: Tensor | None = None, *, tol: float = 1e-10
+) -> Tensor:
+    """(k,) resistances ``(e_u - e_v)^T L^+ (e_u - e_v)`` between pairs of vertices of a network
+    whose edges conduct as their weights; infinite between parts that are not connected.
+
+    Total resistance bounds how well message passing can mix (Black et al., Understanding
+    oversquashing through the lens of effective resistance, ICML 2023). All pairs are solved for
+    together by conjugate gradients.
+
+    Args:
+        complex: the graph.
+        pairs: (2, k) vertices.
+        weights: (n_1,) positive, or none.
+        tol: of the residual.
+
+    Raises:
+        ValueError: for vertices that do not exist, or if the solver does not converge.
+    """
+    n = complex.num_cells(0)
+    if pairs.dim() != 2 or pairs.shape[0] != 2 or pairs.dtype != torch.int64:
+        raise ValueError(f"pairs must be (2, k) long, got {tuple(pairs.shape)} of {pairs.dtype}")
+    if pairs.numel() and not 0 <= int(pairs.min()) <= int(pairs.max()) < n:
+        raise ValueError(f"pairs must name vertices 0 to {n - 1}")
+    part = _components(complex)
+    k = pairs.shape[1]
+    b = torch.zeros(n, k, dtype=torch.float64, device=complex.device)
+    column = torch.arange(k, device=complex.device)
+    b[pairs[0], column] += 1
+    b[pairs[1], column] -= 1
+    apart = part[pairs[0]] != part[pairs[1]]
+    b[:, apart] = 0
+    laplacian = GraphLaplacian(complex, weights=None if weights is None else weights.double())
+    solved = linear_solve(laplacian, b, tol=tol)
+    if solved.status != "converged":
+        raise ValueError(f"the resistances did not converge: {solved.status}; raise tol")
+    return torch.where(apart, torch.inf, (b * solved.x).sum(0))
+
+
+def _components(complex: CellComplex) -> Tensor:
+    """(n_0,) number of the connected part of each vertex."""
+    import scipy.sparse as sp
+    from scipy.sparse.csgraph import connected_components
+
+    tail, head = complex.edge_index.cpu().numpy()
+    n = complex.num_cells(0)
+    graph = sp.coo_matrix(([1] * len(tail), (tail, head)), shape=(n, n))
+    return torch.from_numpy(connected_components(graph, directed=False)[1]).to(complex.device)
