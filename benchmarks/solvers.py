@@ -8,10 +8,11 @@ triangulation of uniform points in the unit square (seed 0); cora is read from t
 TOPODIFF_MIRROR and left out without it.
 
 Errors are ``|x - reference| / |x0|``. The reference is Chebyshev's expansion to 1e-13, checked
-against Lanczos's process to 1e-13 (``reference_gap``). Work is applications of the operator and CPU
+against Lanczos's process to 1e-13 (``reference_gap``), which is the reference for Chebyshev's own
+rows. Work is applications of the operator and CPU
 seconds, median over the repeats; slow solvers run once, and those that would take more than
 ``--budget`` applications are left out and said to be. The peer is scipy's expm_multiply on the
-same matrix in CSR.
+same matrix in CSR. All find their matrix made: what ours takes is ``assembly_seconds``.
 
 Writes benchmarks/results/solvers.json; with --quick a mesh of 2,000 vertices, and nothing written.
 """
@@ -37,6 +38,7 @@ from torch import Tensor
 import topodiff as td
 from topodiff.operators import GraphLaplacian
 from topodiff.solvers import largest_stable_step
+from topodiff.solvers.assembled import Assembled
 
 sys.path.insert(0, str(Path(__file__).parent))
 import machine
@@ -141,6 +143,7 @@ def row(
 def run_case(complex: td.CellComplex, stiff: bool, repeats: int, budget: float) -> dict[str, Any]:
     operator, x, t = case(complex, stiff)
     size = float(x.norm())
+    _, assembly = timed(partial(Assembled, operator, x.dtype), repeats)
     with torch.no_grad():
         reference = td.diffuse(operator, x, t, "chebyshev", tol=1e-13).x
         other = td.diffuse(operator, x, t, "krylov", tol=1e-13).x
@@ -152,7 +155,8 @@ def run_case(complex: td.CellComplex, stiff: bool, repeats: int, budget: float) 
             sol, seconds = timed(
                 lambda n=name, o=options: td.diffuse(operator, x, t, n, **o), repeats
             )
-            error = float((sol.x - reference).norm()) / size
+            truth = other if name == "chebyshev" else reference
+            error = float((sol.x - truth).norm()) / size
             rows.append(row(name, options, sol, error, seconds))
             print(f"  {name:16s} {error:9.1e} {sol.stats.evaluations:7d} {seconds:9.4f} {options}")
     found = {
@@ -160,6 +164,7 @@ def run_case(complex: td.CellComplex, stiff: bool, repeats: int, budget: float) 
         "edges": complex.shape[1],
         "channels": CHANNELS,
         "stiffness": t * operator.spectral_bound(),
+        "assembly_seconds": round(assembly, 5),
         "reference_gap": float((other - reference).norm()) / size,
         "rows": rows,
         "left_out": left_out,
