@@ -22,7 +22,7 @@ from topodiff.kernels.segments import (
     sort_by_key,
 )
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
-from topodiff.kernels.step import dropout, residual
+from topodiff.kernels.step import dropout, residual, stalk_matmul
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
@@ -57,6 +57,7 @@ __all__ = [
     "sheaf_matmul",
     "small_matmul",
     "sort_by_key",
+    "stalk_matmul",
     "use",
     "why_unavailable",
 ]

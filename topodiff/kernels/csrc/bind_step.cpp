@@ -54,6 +54,20 @@ void dropout(bool wide, int threads, std::int64_t n, std::uint64_t seed, std::ui
   run(kDropout, wide, a);
 }
 
+void stalk_matmul(bool wide, int threads, std::int64_t n, std::int64_t dim, std::int64_t channels, Address w, Address x,
+                  bool transpose, Address out) {
+  StepArgs a = sizes(threads, n, dim, channels);
+  a.factor = at(w), a.x = at(x), a.out = at(out), a.transpose = transpose;
+  run(kStalkMatmul, wide, a);
+}
+
+void stalk_outer(bool wide, int threads, std::int64_t n, std::int64_t dim, std::int64_t channels, Address grad,
+                 Address x, Address partial) {
+  StepArgs a = sizes(threads, n, dim, channels);
+  a.grad = at(grad), a.x = at(x), a.partial = at(partial);
+  run(kStalkOuter, wide, a);
+}
+
 }  // namespace
 
 void bind_step(nb::module_& m) {
@@ -61,6 +75,8 @@ void bind_step(nb::module_& m) {
   m.def("residual", &residual);
   m.def("residual_backward", &residual_backward);
   m.def("dropout", &dropout);
+  m.def("stalk_matmul", &stalk_matmul);
+  m.def("stalk_outer", &stalk_outer);
 }
 
 }  // namespace topodiff

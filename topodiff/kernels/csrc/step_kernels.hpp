@@ -113,10 +113,62 @@ void dropout(const StepArgs& a) {
   });
 }
 
+template <class T>
+void stalk_matmul(const StepArgs& a) {
+  const T *x = static_cast<const T*>(a.x), *w = static_cast<const T*>(a.factor);
+  T* out = static_cast<T*>(a.out);
+  const i64 C = a.channels, d = a.dim;
+  const i64 row = a.transpose ? 1 : d, column = a.transpose ? d : 1;
+  over_blocks(a, num_blocks(a.n), a.n * d * C, [&](i64 block) {
+    const i64 last = smaller(a.n, (block + 1) * kStepBlock);
+    for (i64 v = block * kStepBlock; v < last; ++v)
+      for_pieces<T, 2>(C, [&](auto piece) {
+        using P = decltype(piece);
+        using V = typename P::V;
+        const i64 at = v * d * C + piece.at;
+        for (i64 i = 0; i < d; ++i) {
+          V sum[P::K] = {};
+          for (i64 j = 0; j < d; ++j)
+            for (int k = 0; k < P::K; ++k) sum[k] += w[i * row + j * column] * load<V>(x + at + j * C + k * P::N);
+          for (int k = 0; k < P::K; ++k) store(out + at + i * C + k * P::N, sum[k]);
+        }
+      });
+  });
+}
+
+template <class T>
+void stalk_outer(const StepArgs& a) {
+  const T *x = static_cast<const T*>(a.x), *grad = static_cast<const T*>(a.grad);
+  T* partial = static_cast<T*>(a.partial);
+  const i64 C = a.channels, d = a.dim;
+  over_blocks(a, num_blocks(a.n), a.n * d * C, [&](i64 block) {
+    T* sums = partial + block * d * d;
+    const i64 first = block * kStepBlock, last = smaller(a.n, first + kStepBlock);
+    for (i64 i = 0; i < d; ++i)
+      for (i64 j = 0; j < d; ++j) {
+        T total = 0;
+        for_pieces<T, 2>(C, [&](auto piece) {
+          using P = decltype(piece);
+          using V = typename P::V;
+          V sum[P::K] = {};
+          for (i64 v = first; v < last; ++v)
+            for (int k = 0; k < P::K; ++k) {
+              const i64 at = v * d * C + piece.at + k * P::N;
+              sum[k] += load<V>(grad + at + i * C) * load<V>(x + at + j * C);
+            }
+          for (int k = 0; k < P::K; ++k) total += sum_of<V, T>(sum[k]);
+        });
+        sums[i * d + j] = total;
+      }
+  });
+}
+
 constexpr StepTable kStepTable = {{
     {residual<float>, residual<double>},
     {residual_backward<float>, residual_backward<double>},
     {dropout<float>, dropout<double>},
+    {stalk_matmul<float>, stalk_matmul<double>},
+    {stalk_outer<float>, stalk_outer<double>},
 }};
 
 }  // namespace

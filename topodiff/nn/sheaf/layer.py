@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
@@ -83,7 +84,7 @@ class SheafDiffusionLayer(nn.Module):
         if self.right is not None:
             x = nn.functional.linear(x, self.right)
         if self.left is not None:
-            x = torch.einsum("ab,nbc->nac", self.left, x)
+            x = kernels.stalk_matmul(self.left, x)
         return operator(x)
 
     def extra_repr(self) -> str:
