@@ -1,6 +1,6 @@
 """Time steppers, implicit solvers and exact heat kernels behind one call, ``diffuse``."""
 
-from topodiff.solvers.diffuse import SOLVERS, diffuse
+from topodiff.solvers.call import SOLVERS, diffuse
 from topodiff.solvers.krylov import LinearSolution, linear_solve
 from topodiff.solvers.law import Law, OperatorLaw
 from topodiff.solvers.sign import sign_filters
