@@ -80,7 +80,7 @@ def test_hodge_diffusion_is_its_equation():
     down, up = laplacian.down @ identity, laplacian.up @ identity
     h = K.x[1] @ model.input.weight.T
     for layer in model.layers:
-        change = down @ h @ layer["down"].weight.T + up @ h @ layer["up"].weight.T
+        change = down @ h @ layer[0].weight.T + up @ h @ layer[1].weight.T
         h = h - change.tanh()
     torch.testing.assert_close(model(K), h @ model.output.weight.T)
     assert torch.linalg.matrix_norm(down @ up) < 1e-12

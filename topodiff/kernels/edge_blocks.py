@@ -47,12 +47,13 @@ def edge_blocks(
 
 def _gradient(needed: Any, a: list, results: tuple, *grads: Tensor) -> tuple:
     backward: Any = _edge_blocks_backward
-    maps, *graph, augmented = a
+    maps, face, face_ptr, by_face, augmented = a
     scale = results[2]
     if torch.is_grad_enabled():  # of the gradient: every step must be differentiable
         backward = edge_blocks_reference.edge_blocks_backward
-        scale = edge_blocks_reference.scale_of(maps, *graph[1:], augmented)
-    return backward(*grads, maps, scale, *graph, augmented), None, None, None, None
+        scale = edge_blocks_reference.scale_of(maps, face_ptr, by_face, augmented)
+    dmaps = backward(*grads, maps, scale, face, face_ptr, by_face, augmented)
+    return dmaps, None, None, None, None
 
 
 def _like(maps: Tensor, face: Tensor, face_ptr: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from topodiff.kernels import checks, step_reference
 from topodiff.kernels.activations import ACTIVATIONS
-from topodiff.kernels.library import define
+from topodiff.kernels.library import Operation, define
 
 _RANGE = 1 << 32
 
@@ -122,7 +122,7 @@ _residual_backward = define(
         torch.empty_like(factor),
     ),
 )
-_dropout = define(
+_dropout: Operation = define(
     "dropout",
     "(Tensor x, float p, int seed) -> Tensor",
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),

@@ -63,7 +63,7 @@ class HodgeDiffusion(nn.Module):
         self.parts = tuple(p for p in PARTS if p in parts)
         self.input = nn.Linear(in_channels, hidden_channels, bias=False)
         self.layers = nn.ModuleList(
-            nn.ModuleDict({p: nn.Linear(hidden_channels, hidden_channels, False) for p in parts})
+            nn.ModuleList(nn.Linear(hidden_channels, hidden_channels, False) for _ in self.parts)
             for _ in range(num_layers)
         )
         self.dropout = Dropout(dropout)
@@ -78,9 +78,12 @@ class HodgeDiffusion(nn.Module):
         out_channels)."""
         h = self.input(cochain_features(complex, x, self.rank, self.in_channels))
         halves = self._halves(complex)
-        for layer in self.layers:
-            h_in = self.dropout(h)
-            change = [layer[p](halves[p] @ h_in) for p in self.parts]
+        for maps in self.layers:
+            dropped = self.dropout(h)
+            change = [
+                linear(halves[p] @ dropped)
+                for p, linear in zip(self.parts, maps.children(), strict=True)
+            ]
             h = h - activate(sum(change[1:], change[0]), self.activation)
         return self.output(h)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
@@ -60,10 +61,10 @@ class SheafModel(nn.Module):
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         self.out_channels, self.activation = out_channels, activation
         self.stalk_dim = stalk_dim + low_pass + high_pass
-        self._of_learners = {"activation": sheaf_activation}
+        self._of_learners: dict[str, Any] = {"activation": sheaf_activation}
         if not self.flat:
             self._of_learners |= {"kind": learner, "edge_weights": edge_weights}
-        self._of_layers = {
+        self._of_layers: dict[str, Any] = {
             "low_pass": low_pass, "high_pass": high_pass, "activation": activation, **of_layers
         }  # fmt: skip
         width = self.stalk_dim * hidden_channels
@@ -76,6 +77,7 @@ class SheafModel(nn.Module):
         """A new layer, with a learner of its own or without."""
         learner: SheafLearner | FrameLearner | None = None
         if learns:
+            kind: Callable[..., SheafLearner | FrameLearner]
             kind = FrameLearner if self.flat else SheafLearner
             shape = (self.stalk_dim, self.hidden_channels, self.family)
             learner = kind(*shape, **self._of_learners)

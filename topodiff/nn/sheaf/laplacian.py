@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -15,8 +14,13 @@ from topodiff.operators.blocks import Blocks, sheaf_blocks
 from topodiff.sheaves.maps import Maps
 from topodiff.sheaves.sections import incidence_at
 
-Operator = Callable[[Tensor], Tensor]
 Normalization = bool | str
+
+
+class Operator(Protocol):
+    """A linear map of states (n, d, channels)."""
+
+    def __call__(self, x: Tensor, /) -> Tensor: ...
 
 
 class BlockOperator(NamedTuple):

@@ -95,10 +95,12 @@ class SheafLearner(nn.Module):
 
     def _projection(self) -> Tensor | None:
         """(2 outputs, stalk_dim * channels): what goes to the vertex itself, and to the other."""
-        weight = self.weight
-        if weight is not None and self.kind == "sum":
-            weight = weight.repeat(1, 1, self.stalk_dim)
-        parts = [w for w in (weight, self.edge_weight) if w is not None]
+        parts: list[Tensor] = []
+        if self.weight is not None:
+            summed = self.kind == "sum"
+            parts.append(self.weight.repeat(1, 1, self.stalk_dim) if summed else self.weight)
+        if self.edge_weight is not None:
+            parts.append(self.edge_weight)
         if not parts:
             return None
         return (torch.cat(parts, 1) if len(parts) > 1 else parts[0]).flatten(0, 1)

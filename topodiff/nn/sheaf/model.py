@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.nn.sheaf.base import SheafModel
+from topodiff.nn.sheaf.layer import SheafDiffusionLayer
 from topodiff.nn.vertex_model import vertex_features
 
 
@@ -83,9 +84,8 @@ class NeuralSheafDiffusion(SheafModel):
             right_weights=right_weights, normalized=normalized,
         )  # fmt: skip
         self.shared_sheaf = shared_sheaf
-        self.layers = nn.ModuleList(
-            self.make_layer(learns=t == 0 or not shared_sheaf) for t in range(num_layers)
-        )
+        layers = [self.make_layer(t == 0 or not shared_sheaf) for t in range(num_layers)]
+        self.layers = nn.ModuleList(layers)
         self.epsilon = nn.Parameter(torch.zeros(num_layers, self.stalk_dim))
 
     def reset_parameters(self) -> None:
@@ -103,6 +103,7 @@ class NeuralSheafDiffusion(SheafModel):
         state = self.encode(vertex_features(complex, x, self.in_channels))
         factors = self.epsilon.tanh().unbind()
         for t, layer in enumerate(self.layers):
+            assert isinstance(layer, SheafDiffusionLayer)
             if layer.learner is not None:
                 operator = layer.operator(complex, self.dropout(state) if t else state)
             change = layer.change(self.dropout(state), operator)
