@@ -52,8 +52,8 @@ def grand(inputs: int, classes: int, depth: int) -> nn.Module:
 
 def graphcon(inputs: int, classes: int, depth: int) -> nn.Module:
     return GraphCON(
-        inputs, CHANNELS, classes, num_layers=depth, input_dropout=0.5, alpha=0.0, gamma=1.0,
-        dt=0.5,
+        inputs, CHANNELS, classes, num_layers=depth, input_dropout=0.5, alpha=0.5, gamma=1.0,
+        dt=0.1,
     )  # fmt: skip
 
 
