@@ -15,7 +15,7 @@ constexpr int kRegisters = TOPODIFF_VECTOR_BYTES == 64 ? 32 : 16;
 template <class T>
 struct Gather {
   const T *x, *maps;
-  i64 d, C, map_size, ahead = 0;
+  i64 d, C, row, map_size, ahead = 0;  // row = d * C values
   int side, plain;  // 1, 0 on a graph; else 0 and whether maps act as they are
 
   TOPODIFF_INLINE i64 map(Entry e) const { return e.number >> side; }
@@ -38,48 +38,72 @@ TOPODIFF_INLINE void prefetch_bytes(std::uintptr_t from, std::uintptr_t to) {
 template <class T>
 TOPODIFF_INLINE void prefetch_entry(const Gather<T>& g, Entry e, i64 at, i64 width) {
   const std::uintptr_t row_bytes = g.d * sizeof(T);
-  const std::uintptr_t row = reinterpret_cast<std::uintptr_t>(g.x) + std::uintptr_t(e.source) * row_bytes * g.C;
+  const std::uintptr_t row = reinterpret_cast<std::uintptr_t>(g.x) + std::uintptr_t(e.source) * g.row * sizeof(T);
   prefetch_bytes(row + row_bytes * at, row + row_bytes * (at + width));
   const std::uintptr_t map_bytes = g.map_size * sizeof(T);
   const std::uintptr_t map = reinterpret_cast<std::uintptr_t>(g.maps) + std::uintptr_t(g.map(e)) * map_bytes;
   if (at == 0) prefetch_bytes(map, map + map_bytes);
 }
 
-// Sums in registers of R stalk rows from row i, K vectors of channels from `at`; add(sums, entry) for each entry.
-template <int R, class P, class T, class Add>
+// Entries side by side, each with its own sums: few sums would wait for their own additions.
+template <int R, class P>
+constexpr int kSideBySide = P::N < 4 ? 1 : R * P::K <= 2 ? 4 : R * P::K <= 4 ? 2 : 1;
+
+// Sums in registers of R stalk rows from row i, K vectors of channels from `at`; add(sums, entry) for each entry, U of
+// them side by side.
+template <int R, int U, class P, class T, class Add>
 TOPODIFF_INLINE void sum_run(const Gather<T>& g, const Run<T>& run, i64 i, i64 at, Add add) {
   using V = typename P::V;
   T* out = run.out + i * g.C + at;
-  V sum[R][P::K];
+  V sum[U][R][P::K] = {};
+  if (!run.fresh)
 #pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int k = 0; k < P::K; ++k) sum[r][k] = run.fresh ? V{} : load<V>(out + r * g.C + k * P::N);
-  for (const Entry* e = run.begin; e < run.end; ++e) {
-    if (g.ahead && i == 0) prefetch_entry(g, e[g.ahead], at, P::K * P::N);
-    add(sum, *e);
+      for (int k = 0; k < P::K; ++k) sum[0][r][k] = load<V>(out + r * g.C + k * P::N);
+  const bool ahead = g.ahead && i == 0;
+  const Entry* e = run.begin;
+  for (; run.end - e >= U; e += U)
+#pragma GCC unroll 4
+    for (int u = 0; u < U; ++u) {
+      if (ahead) prefetch_entry(g, e[u + g.ahead], at, P::K * P::N);
+      add(sum[u], e[u]);
+    }
+  for (; U > 1 && e < run.end; ++e) {
+    if (ahead) prefetch_entry(g, e[g.ahead], at, P::K * P::N);
+    add(sum[0], *e);
   }
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int k = 0; k < P::K; ++k) store(out + r * g.C + k * P::N, sum[r][k]);
+    for (int k = 0; k < P::K; ++k) {
+      V total = sum[0][r][k];
+#pragma GCC unroll 4
+      for (int u = 1; u < U; ++u) total += sum[u][r][k];
+      store(out + r * g.C + k * P::N, total);
+    }
 }
 
-// Sums += map (rows `row` and columns `column` values apart) times x, d columns.
+// Sums += column j of a map (rows `row` and columns `column` values apart) times row j of x.
+template <int R, class P, class T>
+TOPODIFF_INLINE void add_column(typename P::V (&sum)[R][P::K], const T* map, i64 row, const T* x) {
+  typename P::V xs[P::K];
+#pragma GCC unroll 8
+  for (int k = 0; k < P::K; ++k) xs[k] = load<typename P::V>(x + k * P::N);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 8
+    for (int k = 0; k < P::K; ++k) sum[r][k] += map[r * row] * xs[k];
+}
+
 template <int R, int D, class P, class T>
 TOPODIFF_INLINE void add_product(typename P::V (&sum)[R][P::K], const T* map, i64 row, i64 column, const T* x, i64 C, i64 d) {
-  using V = typename P::V;
+  if constexpr (D > 0) {
 #pragma GCC unroll 8
-  for (i64 j = 0; j < (D ? D : d); ++j) {
-    V xj[P::K];
-#pragma GCC unroll 8
-    for (int k = 0; k < P::K; ++k) xj[k] = load<V>(x + j * C + k * P::N);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      const T m = map[r * row + j * column];
-#pragma GCC unroll 8
-      for (int k = 0; k < P::K; ++k) sum[r][k] += m * xj[k];
-    }
+    for (int j = 0; j < D; ++j) add_column<R, P>(sum, map + j * column, row, x + j * C);
+  } else {
+#pragma GCC unroll 1
+    for (i64 j = 0; j < d; ++j) add_column<R, P>(sum, map + j * column, row, x + j * C);
   }
 }
 
@@ -87,8 +111,8 @@ TOPODIFF_INLINE void add_product(typename P::V (&sum)[R][P::K], const T* map, i6
 template <int R, int D, class P, class T>
 __attribute__((noinline)) void full_piece(const Gather<T>& g, const Run<T>& run, i64 i, i64 at) {
   const i64 d = D ? D : g.d;
-  sum_run<R, P>(g, run, i, at, [&](auto& sum, Entry e) {
-    const T *x = g.x + e.source * d * g.C + at, *map = g.maps + g.map(e) * d * d;
+  sum_run<R, D ? kSideBySide<R, P> : 1, P>(g, run, i, at, [&](auto& sum, Entry e) {
+    const T *x = g.x + at + e.source * g.row, *map = g.maps + g.map(e) * d * d;
     if (g.acts_plainly(e)) add_product<R, D, P>(sum, map + i * d, d, 1, x, g.C, d);
     else add_product<R, D, P>(sum, map + i, 1, d, x, g.C, d);
   });
@@ -97,8 +121,8 @@ __attribute__((noinline)) void full_piece(const Gather<T>& g, const Run<T>& run,
 template <int R, class P, class T>
 __attribute__((noinline)) void diagonal_piece(const Gather<T>& g, const Run<T>& run, i64 i, i64 at) {
   using V = typename P::V;
-  sum_run<R, P>(g, run, i, at, [&](auto& sum, Entry e) {
-    const T *x = g.x + (e.source * g.d + i) * g.C + at, *map = g.maps + g.map(e) * g.d + i;
+  sum_run<R, kSideBySide<R, P>, P>(g, run, i, at, [&](auto& sum, Entry e) {
+    const T *x = g.x + i * g.C + at + e.source * g.row, *map = g.maps + g.map(e) * g.d + i;
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
@@ -169,6 +193,7 @@ struct Product {
     const bool scalar = kind == kScalar;  // one stalk row of d * channels
     gather.x = static_cast<const T*>(a.x), gather.maps = static_cast<const T*>(maps);
     gather.d = scalar ? 1 : a.d, gather.C = scalar ? a.d * a.channels : a.channels;
+    gather.row = a.d * a.channels;
     gather.map_size = kind >= kFull ? a.d * a.d : gather.d;
     gather.side = 0, gather.plain = kind != kTransposed;
     const i64 code = gather.d <= kMaxTile ? gather.d : 0;

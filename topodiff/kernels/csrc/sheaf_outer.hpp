@@ -7,62 +7,47 @@ namespace {
 
 // ---- sums over the lanes of many vectors at once: M vectors become M values side by side
 
-template <class V, class T>
-constexpr int lanes_in_128 = sizeof(V) < 16 ? sizeof(V) / sizeof(T) : 16 / sizeof(T);
+template <int... t>
+struct LaneList {};
+template <int N, int... t>
+struct FirstLanes : FirstLanes<N - 1, N - 1, t...> {};
+template <int... t>
+struct FirstLanes<0, t...> {
+  using type = LaneList<t...>;
+};
 
-// One step: segments of L lanes of a and b are halved, the halves added. Across groups of 128 bits the segments of a
-// come first, then those of b; within groups each group has first those of a, then those of b.
-template <class V, class T, int L>
-TOPODIFF_INLINE V halve(V a, V b) {
-  constexpr int W = sizeof(V) / sizeof(T), G = lanes_in_128<V, T>, S = L > G ? W : G, H = L / 2;
-  typedef typename IntOf<T>::type Index __attribute__((vector_size(sizeof(V))));
-  Index low = {};
-  for (int t = 0; t < W; ++t) {
-    const int group = t / S * S, segment = t % S / H, of_b = segment >= S / L;
-    low[t] = of_b * W + group + (segment - of_b * (S / L)) * L + t % H;
-  }
+// Lanes H apart are added: lanes without the bit H are those of a, lanes with it those of b.
+template <class T, int H, class V, int... t>
+TOPODIFF_INLINE V halve(V a, V b, LaneList<t...>) {
+  constexpr int W = sizeof...(t);
 #ifdef __clang__
-  V first = {}, second = {};
-  for (int t = 0; t < W; ++t) {
-    first[t] = low[t] < W ? a[low[t]] : b[low[t] - W];
-    second[t] = low[t] + H < W ? a[low[t] + H] : b[low[t] + H - W];
-  }
-  return first + second;
+  return __builtin_shufflevector(a, b, (t & H ? W + t : t)...) + __builtin_shufflevector(a, b, (t & H ? W + t - H : t + H)...);
 #else
-  return __builtin_shuffle(a, b, low) + __builtin_shuffle(a, b, low + H);
+  typedef typename IntOf<T>::type Index __attribute__((vector_size(sizeof(V))));
+  return __builtin_shuffle(a, b, Index{(t & H ? W + t : t)...}) + __builtin_shuffle(a, b, Index{(t & H ? W + t - H : t + H)...});
 #endif
 }
 
-// The sums of `sum[first + step * i]`, i < Count, as segments of W / Count lanes, in groups as above.
-template <int M, class V, class T, int L, int First, int Step, int Many>
+// Lane t is a part of the sum of the lanes of sum[First + t % H], and H such parts make up the whole. Vectors that are
+// missing at the end cost nothing.
+template <class T, int First, int H, class V, int M>
 TOPODIFF_INLINE V merged(const V (&sum)[M]) {
-  if constexpr (Many == 1) return sum[First < M ? First : M - 1];
+  constexpr int W = sizeof(V) / sizeof(T);
+  if constexpr (H == W) return sum[First];
   else {
-    const V a = merged<M, V, T, 2 * L, First, Step, Many / 2>(sum);
-    const V b = merged<M, V, T, 2 * L, First + Step * (Many / 2), Step, Many / 2>(sum);
-    return halve<V, T, 2 * L>(a, b);
-  }
-}
-
-// Segments of G lanes of the vectors First + g, g < Many, become single lanes.
-template <int M, class V, class T, int L, int First, int Many>
-TOPODIFF_INLINE V merged_groups(const V (&sum)[M]) {
-  constexpr int W = sizeof(V) / sizeof(T), G = lanes_in_128<V, T>;
-  if constexpr (Many == 1) return merged<M, V, T, G, First, G, W / G>(sum);
-  else {
-    const V a = merged_groups<M, V, T, 2 * L, First, Many / 2>(sum);
-    const V b = merged_groups<M, V, T, 2 * L, First + Many / 2, Many / 2>(sum);
-    return halve<V, T, 2 * L>(a, b);
+    const V a = merged<T, First, 2 * H>(sum);
+    if constexpr (First + H < M) return halve<T, H>(a, merged<T, First + H, 2 * H>(sum), typename FirstLanes<W>::type{});
+    else return halve<T, H>(a, a, typename FirstLanes<W>::type{});
   }
 }
 
 // out[m] (+)= sum of the lanes of sum[m]; out has room for a whole number of vectors.
-template <class V, class T, int M, int First = 0>
+template <class T, int First = 0, class V, int M>
 TOPODIFF_INLINE void sum_lanes(const V (&sum)[M], T* out, bool fresh) {
-  constexpr int W = sizeof(V) / sizeof(T), G = lanes_in_128<V, T>;
-  const V total = merged_groups<M, V, T, 1, First, G>(sum);
+  constexpr int W = sizeof(V) / sizeof(T);
+  const V total = merged<T, First, 1>(sum);
   store(out + First, fresh ? total : total + load<V>(out + First));
-  if constexpr (First + W < M) sum_lanes<V, T, M, First + W>(sum, out, fresh);
+  if constexpr (First + W < M) sum_lanes<T, First + W>(sum, out, fresh);
 }
 
 // ---- one entry
@@ -70,12 +55,33 @@ TOPODIFF_INLINE void sum_lanes(const V (&sum)[M], T* out, bool fresh) {
 constexpr int kOuterTile = TOPODIFF_VECTOR_BYTES == 64 ? 4 : 3;  // 16 sums and 5 rows in 32 registers, 9 and 4 in 16
 constexpr int kRoom = 16;                                        // values of a tile, whole vectors
 
+// d rows cut evenly into tiles of at most `most`.
+struct Cut {
+  i64 tiles, base, larger;  // the first `larger` tiles have a row more than `base`
+
+  Cut(i64 d, i64 most) : tiles((d + most - 1) / most), base(d / larger_of(tiles)), larger(d % larger_of(tiles)) {}
+  static i64 larger_of(i64 tiles) { return tiles ? tiles : 1; }
+  // f(first row, Count<rows>)
+  template <int Most, class F>
+  TOPODIFF_INLINE void each(F f) const {
+    for (i64 n = 0, i = 0; n < tiles; ++n) {
+      const i64 rows = base + (n < larger);
+      if (rows == 1) f(i, Count<1>{});
+      else if (rows == 2) f(i, Count<2>{});
+      else if (rows == 3) f(i, Count<3>{});
+      else if constexpr (Most >= 4) f(i, Count<4>{});
+      i += rows;
+    }
+  }
+};
+
 // Rows of one or two products.
 template <class T>
 struct Pairs {
   const T *y[2], *x[2];
   i64 d, C;
   int count;
+  const Cut& cut;
 };
 
 // Sums of channels from .. to - 1 in steps of N: rows i .. of y by rows j .. of x.
@@ -97,7 +103,7 @@ __attribute__((noinline)) void outer_piece(const Pairs<T>& p, i64 i, i64 j, i64 
       }
     }
   }
-  sum_lanes<V, T>(sum, out, fresh);
+  sum_lanes<T>(sum, out, fresh);
 }
 
 // Rows i .. of y times the same rows of x, channel by channel; one row is summed in several sums.
@@ -117,7 +123,7 @@ __attribute__((noinline)) void diagonal_dot(const Pairs<T>& p, i64 i, i64 from, 
       for (int r = 0; r < R; ++r) sum[r] += load<V>(y + r * p.C + c) * load<V>(x + r * p.C + c);
     for (int u = 0; U > 1 && u < U; ++u) sum[0] += part[u];
   }
-  sum_lanes<V, T>(sum, out, fresh);
+  sum_lanes<T>(sum, out, fresh);
 }
 
 // f(width, from, to, fresh) for whole vectors, then for the odd rest in halves.
@@ -130,7 +136,7 @@ TOPODIFF_INLINE void for_widths(i64 from, i64 channels, bool fresh, F f) {
 
 template <int R, int S, class T>
 void outer_tile(const Pairs<T>& p, i64 i, i64 j, T* out) {
-  alignas(64) T tile[kRoom] = {};
+  alignas(64) T tile[kRoom];
   for_widths<TOPODIFF_VECTOR_BYTES / sizeof(T)>(0, p.C, true, [&](auto n, i64 from, i64 to, bool fresh) {
     outer_piece<R, S, decltype(n)::value>(p, i, j, from, to, tile, fresh);
   });
@@ -139,35 +145,39 @@ void outer_tile(const Pairs<T>& p, i64 i, i64 j, T* out) {
 
 template <int R, class T>
 void dot_tile(const Pairs<T>& p, i64 i, T* out) {
-  alignas(64) T tile[kRoom] = {};
+  alignas(64) T tile[kRoom];
   for_widths<TOPODIFF_VECTOR_BYTES / sizeof(T)>(0, p.C, true, [&](auto n, i64 from, i64 to, bool fresh) {
     diagonal_dot<R, decltype(n)::value>(p, i, from, to, tile, fresh);
   });
   __builtin_memcpy(out + i, tile, R * sizeof(T));
 }
 
-// f(first, Count<rows>) for tiles that cut d evenly.
-template <int Max, class F>
-TOPODIFF_INLINE void for_tiles(i64 d, F f) {
-  const i64 tiles = (d + Max - 1) / Max;
-  for (i64 n = 0; n < tiles; ++n) {
-    const i64 i = d * n / tiles, rows = d * (n + 1) / tiles - i;
-    if (rows == 1) f(i, Count<1>{});
-    else if (rows == 2) f(i, Count<2>{});
-    else if (rows == 3) f(i, Count<3>{});
-    else if constexpr (Max >= 4) f(i, Count<4>{});
-  }
+// The matrix (or its diagonal) of one entry; D = 0: any d.
+template <int D, class T>
+void full_entry(const Pairs<T>& p, T* out) {
+  if constexpr (D > 0) outer_tile<D, D>(p, 0, 0, out);
+  else
+    p.cut.template each<kOuterTile>([&](i64 i, auto rows) {
+      p.cut.template each<kOuterTile>([&](i64 j, auto columns) {
+        outer_tile<decltype(rows)::value, decltype(columns)::value>(p, i, j, out);
+      });
+    });
+}
+
+template <int D, class T>
+void diagonal_entry(const Pairs<T>& p, T* out) {
+  if constexpr (D > 0) dot_tile<D>(p, 0, out);
+  else p.cut.template each<4>([&](i64 i, auto rows) { dot_tile<decltype(rows)::value>(p, i, out); });
 }
 
 template <class T>
-TOPODIFF_INLINE void outer_entry(const Pairs<T>& p, bool full, T* out) {
-  if (!full)
-    return for_tiles<4>(p.d, [&](i64 i, auto rows) { dot_tile<decltype(rows)::value>(p, i, out); });
-  for_tiles<kOuterTile>(p.d, [&](i64 i, auto rows) {
-    for_tiles<kOuterTile>(p.d, [&](i64 j, auto columns) {
-      outer_tile<decltype(rows)::value, decltype(columns)::value>(p, i, j, out);
-    });
-  });
+using EntryCode = void (*)(const Pairs<T>&, T*);
+
+template <class T>
+EntryCode<T> code_for(bool full, i64 d) {
+  if (d == 1) return diagonal_entry<1, T>;
+  if (!full) return d == 2 ? diagonal_entry<2, T> : d == 3 ? diagonal_entry<3, T> : d == 4 ? diagonal_entry<4, T> : diagonal_entry<0, T>;
+  return d == 2 ? full_entry<2, T> : d == 3 ? full_entry<3, T> : d == kOuterTile ? full_entry<kOuterTile, T> : full_entry<0, T>;
 }
 
 // ---- all entries
@@ -202,13 +212,17 @@ struct OuterWalk {
     const T *y = static_cast<const T*>(a.y), *x = static_cast<const T*>(a.x);
     const bool full = a.kind >= kFull;
     const i64 size = full ? d * d : d;
-    for (i64 e = first; e < last; ++e) {
+    const Cut cut(d, full ? kOuterTile : 4);
+    const EntryCode<T> code = code_for<T>(full, d);
+    T* out = static_cast<T*>(a.out) + first * size;
+    if (C == 0) return void(__builtin_memset(out, 0, (last - first) * size * sizeof(T)));
+    for (i64 e = first; e < last; ++e, out += size) {
       const I v = index_y[e * step], u = index_x[e * step];
       if (U(v) >= std::uint64_t(a.rows_y)) return report_fault(report, Fault::index_range, e, v);
       if (U(u) >= std::uint64_t(a.rows)) return report_fault(report, Fault::index_range, e, u);
       if (ahead && e + ahead < entries) prefetch(e + ahead);
       const T *yv = y + v * d * C, *xu = x + u * d * C, *xv = a.graph ? x + v * d * C : xu, *yu = a.graph ? y + u * d * C : yv;
-      outer_entry(Pairs<T>{{yv, xv}, {xu, yu}, d, C, a.graph ? 2 : 1}, full, static_cast<T*>(a.out) + e * size);
+      code(Pairs<T>{{yv, xv}, {xu, yu}, d, C, a.graph ? 2 : 1, cut}, out);
     }
   }
 };
