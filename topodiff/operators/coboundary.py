@@ -130,13 +130,10 @@ class Gram(LinearOperator):
 
     def _apply(self, x: Tensor) -> Tensor:
         delta = self.coboundary
-        inner, outer = delta._apply, delta._apply_transpose
-        if self.down:
-            inner, outer = outer, inner
-        y = inner(x)
+        y = delta._product(x, transpose=not self.down)
         if self.weight is not None:
             y = self.weight.to(x.dtype).reshape(-1, *[1] * (y.dim() - 1)) * y
-        return outer(y)
+        return delta._product(y, transpose=self.down)
 
     def _matrix(self) -> sp.csr_matrix:
         delta = self.coboundary._matrix()
