@@ -124,11 +124,13 @@ BY_DATASET: dict[str, dict[str, Options]] = {
         "nsd": _NSD_CHAMELEON,
         "baseline": {"weight_decay": 5e-6},
         "mlp": {"weight_decay": 5e-5},
+        "gcn": {"weight_decay": 0.0, "learning_rate": 0.05, "epochs": 1500},
     },
     "squirrel": {
         "nsd": _NSD_SQUIRREL,
         "baseline": {"weight_decay": 5e-6},
         "mlp": {"weight_decay": 5e-5},
+        "gcn": {"weight_decay": 0.0, "learning_rate": 0.05, "epochs": 1500},
     },
     "pubmed": {"baseline": {"weight_decay": 5e-5}},
     "minesweeper": {

@@ -8,6 +8,7 @@ The file is JSON, a list of groups: runs of one model with the same settings on 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,12 +62,16 @@ class ResultsFile:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """Only one process at a time reads, adds and writes."""
+        """Only one process at a time reads, adds and writes. The lock is on the folder, as the
+        file is replaced."""
         import fcntl
 
-        with self.path.with_name(f".{self.path.name}.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        folder = os.open(self.path.absolute().parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(folder)
 
 
 def _agrees(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
