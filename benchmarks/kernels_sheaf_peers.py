@@ -27,7 +27,7 @@ PEER_BYTES = 1.1e9
 
 
 def _canonical(n: int, ends: np.ndarray, m: int, rng: np.random.Generator) -> np.ndarray:
-    """m edges (2, m), tail < head, each once, in lexicographic order."""
+    """At most m edges (2, m), tail < head, each once, in lexicographic order."""
     low, high = ends.min(0), ends.max(0)
     key = np.unique((low * n + high)[low != high])
     if key.size > m:
