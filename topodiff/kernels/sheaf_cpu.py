@@ -23,7 +23,7 @@ class _Entries(NamedTuple):
     short. It is kept as long as the arrays live and are not written to.
     """
 
-    index: weakref.ref
+    source: weakref.ref
     order: weakref.ref
     versions: tuple[int, int]
     rows: int
@@ -44,7 +44,7 @@ def _entries(index: Tensor, order: Tensor | None, rows: int, graph: bool) -> Ten
     found = _kept.get(key)
     if (
         found is not None
-        and found.index() is index
+        and found.source() is index
         and found.order() is anchor
         and found.versions == versions
         and found.rows == rows
