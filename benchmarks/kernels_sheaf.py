@@ -1,6 +1,6 @@
 """Products with a matrix per edge against gather, bmm and scatter, and against bandwidth.
 
-    python benchmarks/kernels_sheaf.py [--quick] [--nodes N] [--edges M]
+    python benchmarks/kernels_sheaf.py [--quick] [--nodes N] [--edges M] [--only D CHANNELS ...]
 
 The Laplacian of an orthogonal sheaf, ``deg(v) x_v + sum over edges of B x_u``, with gradients to
 state and blocks, in float32 on one thread; medians of one run. Peers form one message per edge and
@@ -10,8 +10,9 @@ to assemble is given beside. Where the messages of a peer take more than 1.1 GB 
 graph of the same kind and degree, which favours its caches, and its time is scaled to the edges
 (``peer_edges`` says how many it had). The bandwidth is that of ``torch.index_select`` of rows of
 d * channels values by the neighbours of the same graph, bytes read and written. ``rcm`` is the
-same graph with its vertices in reverse Cuthill-McKee order. Writes
-benchmarks/results/kernels_sheaf.json.
+same graph with its vertices in reverse Cuthill-McKee order. Every size goes to
+benchmarks/results/kernels_sheaf.json when it is measured; sizes that are there are not measured
+again.
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from topodiff.training.files import write_json
+
 EDGES = {"random": random_edges, "mesh": mesh_edges}
 SIZES = [(d, channels) for d in (1, 2, 3, 4, 8) for channels in (8, 32, 64)]
+RESULTS = Path(__file__).parent / "results" / "kernels_sheaf.json"
 PASSES = ("forward", "forward+backward")
 GATHER_BYTES = 256e6  # rows copied for the bandwidth
 
@@ -157,25 +161,28 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small graph, nothing is written")
     parser.add_argument("--nodes", type=int, default=100_000)
     parser.add_argument("--edges", type=int, default=1_000_000)
-    parser.add_argument("--only", nargs=2, type=int, metavar=("D", "CHANNELS"))
+    parser.add_argument("--only", nargs=2, type=int, action="append", metavar=("D", "CHANNELS"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     n, m, sizes, budget = options.nodes, options.edges, SIZES, 1.0
     if options.quick:
         n, m, sizes, budget = 300, 2000, [(1, 8), (3, 8)], 0.0
     if options.only:
-        sizes = [tuple(options.only)]
-    console, rows = Console(width=120), []
+        sizes = [tuple(only) for only in options.only]
+    console = Console(width=120)
+    rows = [] if options.quick or not RESULTS.exists() else json.loads(RESULTS.read_text())["rows"]
     for kind in EDGES:
         reordered = reorder(n, EDGES[kind](n, m))
         for size in sizes:
+            if any(
+                (r["graph"], r["nodes"], r["d"], r["channels"]) == (kind, n, *size) for r in rows
+            ):
+                continue
             rows += measure(kind, n, m, size, reordered, budget)
             console.print(table_of(rows[-2:]))
+            if not options.quick:
+                write_json(RESULTS, {**describe_run(), "rows": rows})
     console.print(table_of(rows))
-    if not options.quick and not options.only:
-        path = Path(__file__).parent / "results" / "kernels_sheaf.json"
-        path.write_text(json.dumps({**describe_run(), "rows": rows}, indent=1) + "\n")
-        console.print(f"wrote {path}")
 
 
 if __name__ == "__main__":
