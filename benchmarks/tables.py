@@ -178,8 +178,8 @@ def heterophily(groups: list[dict[str, Any]]) -> str:
         "whose numbers for the MLP on pubmed and cora look interchanged). Published numbers for "
         "Cornell belong to the legacy version. Epochs and settings are chosen on validation "
         "vertices; those of GCN on squirrel and chameleon were searched again, on them alone, "
-        f"after a first run whose test accuracy on squirrel was 49.0. Median {seconds:.0f} CPU s per run. "
-        "`topodiff bench heterophily` on "
+        "after a first run whose test accuracy on squirrel was 49.0. "
+        f"Median {seconds:.0f} CPU s per run. `topodiff bench heterophily` on "
         f"{groups[-1]['run']['processor']}."
     )
     return f"{markdown(['data set', *names], rows)}\n\n{note}"
