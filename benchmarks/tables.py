@@ -122,6 +122,33 @@ def kernels(results: dict[str, Any]) -> str:
     return f"{markdown(header, rows)}\n\nSpeed-up; {sizes}. {command(results)}"
 
 
+def kernels_sheaf(results: dict[str, Any]) -> str:
+    """Forward and backward of one graph and size in one row."""
+    rows = []
+    for forward, both in zip(results["rows"][::2], results["rows"][1::2], strict=True):
+        rows.append([
+            f"{forward['graph']}, d = {forward['d']}, {forward['channels']} channels",
+            f"{forward['seconds'] * 1e3:.0f} ({forward['seconds_rcm'] * 1e3:.0f})",
+            f"{forward['speedup_over_torch_scatter']:.1f}",
+            f"{forward['speedup_over_sparse']:.1f}",
+            f"{forward['fraction_of_gather_bandwidth']:.2f}",
+            f"{both['seconds'] * 1e3:.0f} ({both['seconds_rcm'] * 1e3:.0f})",
+            f"{both['speedup_over_torch_scatter']:.1f}",
+        ])  # fmt: skip
+    header = [
+        "sheaf Laplacian", "forward, ms", "x torch-scatter", "x sparse", "of bandwidth",
+        "and backward, ms", "x torch-scatter",
+    ]  # fmt: skip
+    first = results["rows"][0]
+    note = (
+        f"{first['nodes']:,} vertices and about {first['edges']:,} edges, one thread, in brackets "
+        "with vertices in reverse Cuthill-McKee order; against gather, bmm and torch-scatter, "
+        "against the product with the assembled sparse matrix (its assembly not counted), and as a "
+        f"fraction of the bandwidth of gathering rows. {command(results)}"
+    )
+    return f"{markdown(header, rows)}\n\n{note}"
+
+
 def training(results: dict[str, Any]) -> str:
     """Molecules per CPU second, and the ratio to GINE."""
     rows = [
@@ -228,6 +255,7 @@ def command(run: dict[str, Any]) -> str:
 TABLES: dict[str, Callable[[Any], str]] = {
     "heterophily": heterophily,
     "kernels": kernels,
+    "kernels_sheaf": kernels_sheaf,
     "liftings": liftings,
     "molecules": molecules,
     "solvers": solvers,
