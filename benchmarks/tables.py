@@ -144,7 +144,8 @@ def kernels_sheaf(results: dict[str, Any]) -> str:
         f"{first['nodes']:,} vertices and about {first['edges']:,} edges, one thread, in brackets "
         "with vertices in reverse Cuthill-McKee order; against gather, bmm and torch-scatter, "
         "against the product with the assembled sparse matrix (its assembly not counted), and as a "
-        f"fraction of the bandwidth of gathering rows. {command(results)}"
+        "fraction of the bandwidth of gathering rows. Sizes were measured in several runs, and "
+        f"other programs ran on the machine during some of them. {command(results)}"
     )
     return f"{markdown(header, rows)}\n\n{note}"
 
