@@ -1,43 +1,13 @@
-// Python face of the attention kernels; arrays come as addresses, checked by topodiff.kernels.attention.
-#include <nanobind/nanobind.h>
-
-#include <cstring>
-#include <stdexcept>
-#include <string>
-
+// Python face of the attention kernels.
 #include "attention.hpp"
-
-namespace nb = nanobind;
+#include "bind.hpp"
 
 namespace topodiff {
 namespace {
 
-using Address = std::uintptr_t;
-using i64 = std::int64_t;
-
-void* at(Address address) { return reinterpret_cast<void*>(address); }
-
-// For the instruction set of all other kernels.
-const AttentionTable* table() {
-  const char* name = active_kernels()->name;
-  if (!std::strcmp(name, "avx512")) return avx512_attention();
-  if (!std::strcmp(name, "avx2")) return avx2_attention();
-  return baseline_attention();
-}
-
 void run(AttentionId id, bool wide, bool wide_index, const AttentionArgs& args) {
-  Report report{};
-  {
-    nb::gil_scoped_release release;
-    table()->kernels[id][wide][wide_index](args, &report);
-  }
-  if (report.fault == Fault::none) return;
-  const std::string value = std::to_string(report.value), position = std::to_string(report.position);
-  if (report.fault == Fault::index_range)
-    throw std::invalid_argument("index must lie in 0.." + std::to_string(args.rows - 1) + "; got " + value + " at entry " +
-                                position);
-  throw std::invalid_argument("ptr must rise from 0 to the number of entries, " + std::to_string(args.nnz) + "; got ptr[" +
-                              position + "] = " + value);
+  const AttentionTable& table = in_use(baseline_attention, avx2_attention, avx512_attention);
+  run_checked(table.kernels[id][wide][wide_index], args, [&] { return index_range(args.rows); });
 }
 
 #define TOPODIFF_SIZES                                                                                                   \

@@ -1,35 +1,13 @@
-// Python face of the kernels. Arrays come as addresses: topodiff.kernels.cpu has checked dtype, contiguity and shape, and
-// a tensor's address costs 0.1 us where an array object costs several.
-#include <nanobind/nanobind.h>
-
-#include <stdexcept>
-#include <string>
+// Python face of the kernels over segments, indices and incidences.
 #include <vector>
 
-#include "kernel_table.hpp"
+#include "bind.hpp"
 #include "sort.hpp"
-
-namespace nb = nanobind;
 
 namespace topodiff {
 namespace {
 
-using Address = std::uintptr_t;
-using i64 = std::int64_t;
-
 const KernelTable* table = baseline_kernels();
-
-void* at(Address address) { return reinterpret_cast<void*>(address); }
-
-void raise(const Report& report, i64 bound, i64 nnz) {
-  const std::string value = std::to_string(report.value), position = std::to_string(report.position);
-  if (report.fault == Fault::none) return;
-  if (report.fault == Fault::index_range)
-    throw std::invalid_argument("index must lie in 0.." + std::to_string(bound - 1) + "; got " + value + " at entry " +
-                                position);
-  throw std::invalid_argument("ptr must rise from 0 to the number of entries, " + std::to_string(nnz) + "; got ptr[" +
-                              position + "] = " + value);
-}
 
 // Sizes and dtypes of a call: is x float64, are indices int64, how many threads may run.
 struct Call {
@@ -41,13 +19,8 @@ struct Call {
     args.threads = threads;
     args.rows = rows, args.segments = segments, args.nnz = nnz, args.channels = channels;
   }
-  void run(KernelId id, i64 bound) {
-    Report report{};
-    {
-      nb::gil_scoped_release release;
-      table->kernels[id][wide][wide_index](args, &report);
-    }
-    raise(report, bound, args.nnz);
+  void run(KernelId id, i64 bound) const {
+    run_checked(table->kernels[id][wide][wide_index], args, [bound] { return index_range(bound); });
   }
 };
 
@@ -117,12 +90,9 @@ void over_cofaces(TOPODIFF_COMMON, Address grad, Address p, Address q, Address f
 template <class I>
 void sort_keys(i64 n, i64 num_keys, int threads, Address key, Address ptr, Address perm) {
   Report report{};
-  {
-    nb::gil_scoped_release release;
-    sort_by_key(static_cast<const I*>(at(key)), n, num_keys, static_cast<I*>(at(ptr)), static_cast<I*>(at(perm)),
-                threads, &report);
-  }
-  raise(report, num_keys, n);
+  without_gil(sort_by_key<I>, static_cast<const I*>(at(key)), n, num_keys, static_cast<I*>(at(ptr)),
+              static_cast<I*>(at(perm)), threads, &report);
+  if (report.fault != Fault::none) raise(report, n, index_range(num_keys));
 }
 
 void sort(bool wide_index, i64 n, i64 num_keys, int threads, Address key, Address ptr, Address perm) {

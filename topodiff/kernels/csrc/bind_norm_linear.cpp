@@ -1,36 +1,17 @@
-// Python face of the linear maps with normalisation; arrays come as addresses, checked by topodiff.kernels.norm_linear.
-#include <nanobind/nanobind.h>
-
-#include <cstring>
-
-#include "kernel_table.hpp"
+// Python face of the linear maps with normalisation.
+#include "bind.hpp"
 #include "norm_linear.hpp"
-
-namespace nb = nanobind;
 
 namespace topodiff {
 namespace {
 
-using Address = std::uintptr_t;
-
-void* at(Address address) { return reinterpret_cast<void*>(address); }
-
-// For the instruction set of all other kernels.
-const NormLinearTable* table() {
-  const char* name = active_kernels()->name;
-  if (!std::strcmp(name, "avx512")) return avx512_norm_linear();
-  if (!std::strcmp(name, "avx2")) return avx2_norm_linear();
-  return baseline_norm_linear();
-}
-
 void run(NormLinearId id, bool wide, const NormLinearArgs& args) {
-  nb::gil_scoped_release release;
-  table()->kernels[id][wide](args);
+  without_gil(in_use(baseline_norm_linear, avx2_norm_linear, avx512_norm_linear).kernels[id][wide], args);
 }
 
 #define TOPODIFF_NORM                                                                                              \
-  bool wide, int threads, std::int64_t rows, std::int64_t groups, std::int64_t in, std::int64_t out, Address x,     \
-      Address mean, Address var, Address gamma, Address beta, double eps, int activation, Address weight, Address bias
+  bool wide, int threads, i64 rows, i64 groups, i64 in, i64 out, Address x, Address mean, Address var,             \
+      Address gamma, Address beta, double eps, int activation, Address weight, Address bias
 
 NormLinearArgs common(TOPODIFF_NORM) {
   (void)wide;

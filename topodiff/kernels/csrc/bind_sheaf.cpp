@@ -1,49 +1,20 @@
-// Python face of the products with stalks; arrays come as addresses, checked by topodiff.kernels.sheaf.
-#include <nanobind/nanobind.h>
-
-#include <cstring>
-#include <stdexcept>
-#include <string>
-
-#include "large_pages.hpp"
+// Python face of the products with stalks.
+#include "bind.hpp"
 #include "sheaf.hpp"
-
-namespace nb = nanobind;
 
 namespace topodiff {
 namespace {
 
-using Address = std::uintptr_t;
-using i64 = std::int64_t;
-
-void* at(Address address) { return reinterpret_cast<void*>(address); }
-
-// For the instruction set of all other kernels.
-const SheafTable* table() {
-  const char* name = active_kernels()->name;
-  if (!std::strcmp(name, "avx512")) return avx512_sheaf();
-  if (!std::strcmp(name, "avx2")) return avx2_sheaf();
-  return baseline_sheaf();
-}
-
-void raise(const Report& report, const SheafArgs& a) {
-  if (report.fault == Fault::none) return;
-  const std::string value = std::to_string(report.value), position = std::to_string(report.position);
-  if (report.fault == Fault::index_range)
-    throw std::invalid_argument("face and cell must lie in 0.." + std::to_string(a.rows - 1) + ", by_face in 0.." +
-                                std::to_string(a.nnz - 1) + "; got " + value + " at entry " + position);
-  throw std::invalid_argument("ptr must rise from 0 to the number of entries, " + std::to_string(a.nnz) + "; got ptr[" +
-                              position + "] = " + value);
+template <class Kernel>
+void check(Kernel kernel, const SheafArgs& a) {
+  run_checked(kernel, a, [&] {
+    return "face and cell must lie in 0.." + std::to_string(a.rows - 1) + ", by_face in 0.." + std::to_string(a.nnz - 1);
+  });
 }
 
 void run(SheafId id, bool wide, bool wide_index, const SheafArgs& args, i64 values) {
-  Report report{};
   prefer_large_pages(args.out, values * (wide ? sizeof(double) : sizeof(float)));
-  {
-    nb::gil_scoped_release release;
-    table()->kernels[id][wide][wide_index](args, &report);
-  }
-  raise(report, args);
+  check(in_use(baseline_sheaf, avx2_sheaf, avx512_sheaf).kernels[id][wide][wide_index], args);
 }
 
 i64 values_of_maps(i64 count, i64 d, int kind) { return count * (kind == kFull ? d * d : kind == kDiagonal ? d : 1); }
@@ -60,12 +31,9 @@ SheafArgs sizes(int threads, i64 rows, i64 segments, i64 nnz, i64 d, i64 channel
 void look_up(bool wide_index, int threads, i64 rows, i64 nnz, Address index, Address perm, bool graph, Address entries) {
   SheafArgs a = sizes(threads, rows, 0, nnz, 1, 1);
   a.index = at(index), a.perm = at(perm), a.graph = graph;
-  Report report{};
-  {
-    nb::gil_scoped_release release;
-    (wide_index ? look_up_entries<std::int64_t> : look_up_entries<std::int32_t>)(a, static_cast<Entry*>(at(entries)), &report);
-  }
-  raise(report, a);
+  check([&](const SheafArgs& args, Report* report) {
+    (wide_index ? look_up_entries<std::int64_t> : look_up_entries<std::int32_t>)(args, static_cast<Entry*>(at(entries)), report);
+  }, a);
 }
 
 void gather(TOPODIFF_SIZES, Address x, Address maps, int kind, Address diagonal, int diagonal_kind, Address entries,

@@ -1,40 +1,23 @@
-// Python face of the kernels for very small matrices; arrays come as addresses, checked by topodiff.kernels.small_cpu.
-#include <nanobind/nanobind.h>
-
-#include <cstring>
-
-#include "kernel_table.hpp"
+// Python face of the kernels for very small matrices.
+#include "bind.hpp"
 #include "small.hpp"
-
-namespace nb = nanobind;
 
 namespace topodiff {
 namespace {
 
-using Address = std::uintptr_t;
-
-// For the instruction set of all other kernels.
-const SmallTable* table() {
-  const char* name = active_kernels()->name;
-  if (!std::strcmp(name, "avx512")) return avx512_small();
-  if (!std::strcmp(name, "avx2")) return avx2_small();
-  return baseline_small();
-}
-
-SmallArgs arguments(int threads, std::int64_t n, int dim, Address a, Address b, Address out) {
+SmallArgs arguments(int threads, i64 n, int dim, Address a, Address b, Address out) {
   SmallArgs args{};
-  args.a = reinterpret_cast<void*>(a), args.b = reinterpret_cast<void*>(b), args.out = reinterpret_cast<void*>(out);
+  args.a = at(a), args.b = at(b), args.out = at(out);
   args.n = n, args.dim = dim, args.threads = threads;
   return args;
 }
 
 void run(SmallId id, bool wide, const SmallArgs& args) {
-  nb::gil_scoped_release release;
-  table()->kernels[id][wide](args);
+  without_gil(in_use(baseline_small, avx2_small, avx512_small).kernels[id][wide], args);
 }
 
-void matmul(bool wide, int threads, std::int64_t n, int dim, Address a, std::int64_t a_stride, bool a_transposed,
-            Address b, std::int64_t b_stride, bool b_transposed, Address out) {
+void matmul(bool wide, int threads, i64 n, int dim, Address a, i64 a_stride, bool a_transposed,
+            Address b, i64 b_stride, bool b_transposed, Address out) {
   SmallArgs args = arguments(threads, n, dim, a, b, out);
   args.a_stride = a_stride, args.b_stride = b_stride;
   args.a_transposed = a_transposed, args.b_transposed = b_transposed;
@@ -42,10 +25,10 @@ void matmul(bool wide, int threads, std::int64_t n, int dim, Address a, std::int
 }
 
 template <SmallId id>
-void rotate(bool wide, int threads, std::int64_t n, int dim, Address a, Address b, Address c, Address out,
+void rotate(bool wide, int threads, i64 n, int dim, Address a, Address b, Address c, Address out,
             bool rotation) {
   SmallArgs args = arguments(threads, n, dim, a, b, out);
-  args.c = reinterpret_cast<void*>(c), args.rotation = rotation;
+  args.c = at(c), args.rotation = rotation;
   run(id, wide, args);
 }
 

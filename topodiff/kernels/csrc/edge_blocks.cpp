@@ -1,32 +1,23 @@
 // Blocks of sheaf Laplacians with diagonal maps, normalised, and their gradient (topodiff.kernels.edge_blocks).
-#include <nanobind/nanobind.h>
-
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
 
-#include "pool.hpp"
-
-namespace nb = nanobind;
+#include "bind.hpp"
+#include "split.hpp"
 
 namespace topodiff {
 namespace {
 
-using Address = std::uintptr_t;
-using i64 = std::int64_t;
-constexpr i64 kValuesPerThread = 32768;
-
 template <class T>
 T* at(Address address) {
-  return reinterpret_cast<T*>(address);
+  return static_cast<T*>(topodiff::at(address));
 }
 
+// f(first row, last) on ranges of rows
 template <class F>
-void parallel(int threads, i64 rows, i64 values, F f) {
-  const int used = int(std::max<i64>(1, std::min<i64>(threads, values / kValuesPerThread)));
-  auto ranges = [&f, rows](i64 part, i64 parts) { f(rows * part / parts, rows * (part + 1) / parts); };
-  using Ranges = decltype(ranges);
-  run_parts(used, used, [](void* context, i64 part, i64 parts) { (*static_cast<Ranges*>(context))(part, parts); }, &ranges);
+void over_rows(int threads, i64 rows, i64 values, F f) {
+  const int used = int(larger(1, smaller(threads, values / kValuesPerThread)));
+  parallel(used, used, [&](i64 part, i64 parts) { f(rows * part / parts, rows * (part + 1) / parts); });
 }
 
 struct Graph {
@@ -54,7 +45,7 @@ bool forward(const Graph& g, int threads, Address maps, Address diagonal, Addres
   T *D = at<T>(diagonal), *b = at<T>(blocks), *s = at<T>(scale);
   const i64 d = g.d;
   const T plus = T(g.plus);
-  parallel(threads, g.n, g.nnz * d, [&](i64 low, i64 high) {
+  over_rows(threads, g.n, g.nnz * d, [&](i64 low, i64 high) {
     for (i64 v = low; v < high; ++v) {
       T *total = D + v * d, *root = s + v * d;
       for (i64 c = 0; c < d; ++c) total[c] = 0;
@@ -68,7 +59,7 @@ bool forward(const Graph& g, int threads, Address maps, Address diagonal, Addres
       }
     }
   });
-  parallel(threads, g.nnz / 2, g.nnz * d, [&](i64 low, i64 high) {
+  over_rows(threads, g.nnz / 2, g.nnz * d, [&](i64 low, i64 high) {
     for (i64 e = low; e < high; ++e) {
       const T *tail = s + i64(face[2 * e]) * d, *head = s + i64(face[2 * e + 1]) * d, *map = m + 2 * e * d;
       for (i64 c = 0; c < d; ++c) b[e * d + c] = -map[c] * map[d + c] * tail[c] * head[c];
@@ -87,7 +78,7 @@ bool backward(const Graph& g, int threads, Address maps, Address scale, Address 
   const i64 d = g.d;
   const T plus = T(g.plus);
   // the gradient of D
-  parallel(threads, g.n, g.nnz * d, [&](i64 low, i64 high) {
+  over_rows(threads, g.n, g.nnz * d, [&](i64 low, i64 high) {
     for (i64 v = low; v < high; ++v) {
       T* sum = total + v * d;
       for (i64 c = 0; c < d; ++c) sum[c] = 0;
@@ -102,7 +93,7 @@ bool backward(const Graph& g, int threads, Address maps, Address scale, Address 
       }
     }
   });
-  parallel(threads, g.nnz, g.nnz * d, [&](i64 low, i64 high) {
+  over_rows(threads, g.nnz, g.nnz * d, [&](i64 low, i64 high) {
     for (i64 i = low; i < high; ++i) {
       const i64 v = face[i], u = face[i ^ 1], e = i / 2;
       for (i64 c = 0; c < d; ++c)
@@ -119,8 +110,8 @@ bool backward(const Graph& g, int threads, Address maps, Address scale, Address 
 
 template <class... Rest>
 bool choose(bool (*const kernels[2][2])(const Graph&, int, Rest...), TOPODIFF_GRAPH, Rest... rest) {
-  nb::gil_scoped_release release;
-  return kernels[wide][wide_index]({n, nnz, d, plus, face, face_ptr, by_face}, threads, rest...);
+  const Graph graph{n, nnz, d, plus, face, face_ptr, by_face};
+  return without_gil(kernels[wide][wide_index], graph, threads, rest...);
 }
 
 bool edge_blocks(TOPODIFF_GRAPH, Address maps, Address diagonal, Address blocks, Address scale) {
