@@ -9,11 +9,15 @@ channels and is trained for the same number of epochs on the first split; the be
 on validation vertices. The energy is that of the state before the classifier, ``1/2 sum over edges
 |x_u - x_v|^2 / |x|^2``, or that of ``x_v / sqrt(d_v + 1)`` if it is smaller: averages over
 neighbours make the first vanish, symmetric convolutions the second.
+
+``benchmarks/depth.py`` does the same on several splits, with settings of each model that it
+searches for on validation vertices.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,47 +28,49 @@ from topodiff.dynamics import DirichletEnergy
 from topodiff.nn import GCN, GRAND, GraphCON, NeuralSheafDiffusion
 from topodiff.training import NodeFitConfig, evaluate_nodes, fit_nodes
 
-Make = Callable[[int, int, int], nn.Module]
+Make = Callable[..., nn.Module]
 CHANNELS = 32
 
 
 @dataclass(frozen=True)
 class Point:
-    """One model at one depth: energies of the state before and after training, test accuracy."""
+    """One model at one depth: energies of the state before and after training, accuracy on test and
+    on validation vertices."""
 
     model: str
     depth: int
     before: float
     after: float
     accuracy: float
+    valid: float = 0.0
 
 
-def gcn(inputs: int, classes: int, depth: int) -> nn.Module:
-    return GCN(inputs, CHANNELS, classes, num_layers=depth, dropout=0.5)
+def gcn(inputs: int, classes: int, depth: int, dropout: float = 0.5) -> nn.Module:
+    return GCN(inputs, CHANNELS, classes, num_layers=depth, dropout=dropout)
 
 
-def grand(inputs: int, classes: int, depth: int) -> nn.Module:
+def grand(inputs: int, classes: int, depth: int, **options: Any) -> nn.Module:
+    options = {"dropout": 0.5, "input_dropout": 0.5, **options}
     return GRAND(
-        inputs, CHANNELS, classes, dropout=0.5, input_dropout=0.5, time=depth, solver="euler",
-        step_size=1.0,
+        inputs, CHANNELS, classes, time=depth, solver="euler", step_size=1.0, **options
     )  # fmt: skip
 
 
-def graphcon(inputs: int, classes: int, depth: int) -> nn.Module:
-    return GraphCON(
-        inputs, CHANNELS, classes, num_layers=depth, input_dropout=0.5, alpha=0.5, gamma=1.0,
-        dt=0.1,
-    )  # fmt: skip
+def graphcon(inputs: int, classes: int, depth: int, **options: Any) -> nn.Module:
+    options = {"input_dropout": 0.5, "alpha": 0.5, "gamma": 1.0, "dt": 0.1, **options}
+    return GraphCON(inputs, CHANNELS, classes, num_layers=depth, **options)
 
 
-def sheaf(inputs: int, classes: int, depth: int) -> nn.Module:
+def sheaf(inputs: int, classes: int, depth: int, **options: Any) -> nn.Module:
+    options = {"input_dropout": 0.5, **options}
     return NeuralSheafDiffusion(
-        inputs, CHANNELS // 2, classes, stalk_dim=2, num_layers=depth, input_dropout=0.5,
-        shared_sheaf=True, left_weights=False, right_weights=False, activation="identity",
+        inputs, CHANNELS // 2, classes, stalk_dim=2, num_layers=depth, shared_sheaf=True,
+        left_weights=False, right_weights=False, activation="identity", **options,
     )  # fmt: skip
 
 
 MODELS: dict[str, Make] = {"GCN": gcn, "GRAND": grand, "GraphCON": graphcon, "sheaf": sheaf}
+FIT: dict[str, float] = {"learning_rate": 0.02, "weight_decay": 5e-4}
 
 
 def last_state(model: nn.Module, complex: td.CellComplex) -> Tensor:
@@ -91,20 +97,28 @@ def relative_energy(complex: td.CellComplex, x: Tensor) -> float:
 
 
 def measure(
-    name: str, depth: int, complex: td.CellComplex, y: Tensor, masks: tuple[Tensor, Tensor, Tensor],
+    name: str,
+    depth: int,
+    complex: td.CellComplex,
+    y: Tensor,
+    masks: tuple[Tensor, Tensor, Tensor],
     epochs: int,
-) -> Point:  # fmt: skip
-    """Make, measure, train, measure."""
-    torch.manual_seed(0)
+    *,
+    patience: int = 0,
+    fit: Mapping[str, float] = FIT,
+    seed: int = 0,
+    **options: Any,
+) -> Point:
+    """Make the model with ``options``, measure, train, measure."""
+    torch.manual_seed(seed)
     train, valid, test = masks
-    model = MODELS[name](complex.x[0].shape[1], int(y.max()) + 1, depth)
+    model = MODELS[name](complex.x[0].shape[1], int(y.max()) + 1, depth, **options)
     before = relative_energy(complex, last_state(model, complex))
-    config = NodeFitConfig(
-        epochs=epochs, patience=0, learning_rate=0.02, weight_decay=5e-4, select="metric"
-    )
-    fit_nodes(model, complex, y, train, valid, config)
+    config = NodeFitConfig(epochs=epochs, patience=patience, select="metric", seed=seed, **fit)
+    fitted = fit_nodes(model, complex, y, train, valid, config)
     after = relative_energy(complex, last_state(model, complex))
-    return Point(name, depth, before, after, evaluate_nodes(model, complex, y, test))
+    accuracy = evaluate_nodes(model, complex, y, test)
+    return Point(name, depth, before, after, accuracy, fitted.valid)
 
 
 def draw(points: list[Point], path: str) -> None:
