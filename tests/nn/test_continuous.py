@@ -14,7 +14,6 @@ from topodiff.dynamics import AttentionDiffusion, DirichletEnergy, Entries, Entr
 from topodiff.nn import BLEND, GRAFF, GRAND, DiffusionAttention, GCNLayer, GraphCON
 from topodiff.nn.gat import GATLayer
 from topodiff.nn.graff import FORMS, SymmetricMatrix
-from topodiff.nn.neighbors import adjacency_with_loops
 from topodiff.solvers import diffuse
 
 EDGES = torch.tensor([[0, 0, 1, 2, 3, 4, 5, 6, 2], [1, 2, 2, 3, 4, 5, 6, 7, 6]])
@@ -170,11 +169,8 @@ def test_attention_of_gat_in_one_euler_step_is_the_gat_layer():
     with torch.no_grad():
         gat.weight.copy_(torch.eye(HIDDEN))
     x = torch.randn(N, HIDDEN, dtype=torch.float64)
-    rows = adjacency_with_loops(GRAPH)
-    entries = Entries(rows.column, rows.ptr)
-    law = AttentionDiffusion(
-        entries, lambda t, x, e: gat.attention(GRAPH, rows, x.unsqueeze(1)).mean(1)
-    )
+    entries = Entries.from_complex(GRAPH, loops=True)
+    law = AttentionDiffusion(entries, lambda t, x, e: gat.attention(e, x.unsqueeze(1)).mean(1))
     torch.testing.assert_close(diffuse(law, x, 1.0, "euler", num_steps=1).x, gat(GRAPH, x))
 
 

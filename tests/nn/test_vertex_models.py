@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topodiff as td
-from topodiff.nn import GAT, GCN, GCNII, H2GCN, GraphSAGE, NodeMLP, neighbors
+from topodiff.nn import GAT, GCN, GCNII, H2GCN, GraphSAGE, NodeMLP
 from topodiff.nn.h2gcn import two_hop
 
 MODELS = {
@@ -157,8 +157,8 @@ def test_layers_equal_those_of_pytorch_geometric():
 @given(st.integers(2, 12), st.integers(0, 20), st.integers(0, 1000))
 def test_vertices_at_distance_two(n, edges, seed):
     g = nx.gnm_random_graph(n, edges, seed=seed)
-    rows = two_hop(td.from_networkx(g), torch.float64)
-    found = set(zip(rows.row.tolist(), rows.column.tolist(), strict=True))
+    matrix = two_hop(td.from_networkx(g), torch.float64)
+    found = set(zip(matrix.entries.row.tolist(), matrix.entries.index.tolist(), strict=True))
     lengths = dict(nx.all_pairs_shortest_path_length(g))
     assert found == {(u, v) for u in g for v, length in lengths[u].items() if length == 2}
 
@@ -258,22 +258,9 @@ def test_dropout_of_attention():
     torch.set_rng_state(torch_state)
 
 
-# -- what is kept of a graph -----------------------------------------------------------------------
-
-
-def test_what_depends_on_the_graph_alone_is_computed_once():
+def test_vertices_at_distance_two_are_found_once_per_graph():
     K = graph()
-    first = neighbors.normalized_adjacency(K, torch.float32)
-    assert neighbors.normalized_adjacency(K.replace(x={}), torch.float32) is first
-    assert neighbors.normalized_adjacency(K, torch.float64) is not first
-    assert neighbors.normalized_adjacency(K, torch.float32, loops=False) is not first
-    assert neighbors.normalized_adjacency(graph(seed=1), torch.float32) is not first
-
-
-def test_it_is_forgotten_with_the_graph():
-    before = len(neighbors._KEPT)
-    K = graph()
-    two_hop(K, torch.float32)
-    assert len(neighbors._KEPT) == before + 1
-    del K
-    assert len(neighbors._KEPT) == before
+    first = two_hop(K, torch.float32)
+    assert two_hop(K.replace(x={}), torch.float32) is first
+    assert two_hop(K, torch.float64) is not first
+    assert two_hop(graph(seed=1), torch.float32) is not first

@@ -5,6 +5,7 @@ from topodiff.complexes.build import canonical_edges
 from topodiff.complexes.canonical import CanonicalForm, canonical_form
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
+from topodiff.complexes.kept import keep
 from topodiff.complexes.relations import Adjacency
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "batch",
     "canonical_edges",
     "canonical_form",
+    "keep",
     "unbatch",
 ]

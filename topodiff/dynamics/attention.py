@@ -11,6 +11,10 @@ from torch import Tensor
 from topodiff.dynamics.entries import Entries, EntryOperator
 from topodiff.dynamics.law import Control, Law, at, rescaled
 from topodiff.operators import LinearOperator
+from topodiff.solvers.uniformization import Mixing
+
+# of sums that should be 1
+_ROUNDING = 1e-4
 
 Attention = Callable[[Tensor, Tensor, Entries], Tensor]
 """Weights (nnz,) of the entries, from (t, x, entries). A method ``product(t, x, entries)``, where
@@ -116,6 +120,19 @@ class AttentionDiffusion(Law):
         if self._fixed is None or (isinstance(rate, Tensor) and rate.numel() != 1):
             return None
         return rescaled(rate, DiffusionOperator(self._fixed))
+
+    def mixing(self, t: Tensor) -> Mixing | None:
+        """What ``solver="uniformization"`` solves exactly: weights that stay, and whose absolute
+        values sum to 1 at most over all rows or over all columns."""
+        rate, strength = at(self.rate, t), at(self.strength, t)
+        numbers = [v for v in (rate, strength) if isinstance(v, Tensor)]
+        if self._fixed is None or any(v.numel() != 1 for v in numbers):
+            return None
+        entries, size = self.entries, self._fixed.weight.detach().abs()
+        sums = entries.row_sums(size), entries.column_sums(size)
+        if entries.nnz and min(float(s.max()) for s in sums) > 1 + _ROUNDING:
+            return None
+        return Mixing(rate, self._fixed, self.source, strength)
 
     def rest(self, t: Tensor, x: Tensor) -> Tensor:
         """``law + linear_operator x``."""

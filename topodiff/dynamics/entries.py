@@ -7,22 +7,17 @@ flow (rewiring).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 import scipy.sparse as sp
 import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex, Incidence
+from topodiff.complexes import CellComplex, keep
 from topodiff.operators import LinearOperator
 
-T = TypeVar("T")
 NORMALIZATIONS = ("row", "col", "sym")
-_KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary()
 
 
 class Entries:
@@ -110,18 +105,6 @@ class Entries:
 
     def __repr__(self) -> str:
         return f"Entries({self.num_rows} x {self.num_rows}, nnz={self.nnz})"
-
-
-def keep(K: CellComplex, key: Hashable, make: Callable[[], T]) -> T:
-    """``make()``, or what it gave before for the edges of K and this key; kept as long as they
-    live."""
-    if K.rank == 0:
-        return make()
-    kept = _KEPT.setdefault(K.incidence(1), {})
-    if key not in kept:
-        with torch.no_grad():
-            kept[key] = make()
-    return kept[key]  # type: ignore[return-value]
 
 
 class EntryOperator(LinearOperator):

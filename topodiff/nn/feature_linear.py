@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from topodiff import kernels
 from topodiff.complexes.incidence import count_to_ptr
 from topodiff.nn.dropout import check_probability, drop
-from topodiff.nn.neighbors import Rows
 
 _DENSEST = 0.2
 
 
 # what was found out about the features of a graph, which are the same tensor at every step
 _seen: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+class Rows(NamedTuple):
+    """A sparse matrix by rows: entries ``ptr[i]:ptr[i + 1]`` of row i stand in the columns
+    ``column`` (nnz,) with values ``weight`` (nnz,)."""
+
+    column: Tensor
+    ptr: Tensor
+    weight: Tensor
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        """``out_i = sum over j of weight_ij x_j``; x (columns, *channels)."""
+        return kernels.gather_reduce(x, self.column, self.ptr, self.weight)
 
 
 class FeatureLinear(nn.Module):
@@ -60,7 +74,7 @@ class FeatureLinear(nn.Module):
             if rows is None:
                 return torch.addmm(self.bias, drop(x, p), self.weight)
             x = rows
-        self._check_alike(x.column if x.weight is None else x.weight)
+        self._check_alike(x.weight)
         return drop_entries(x, p) @ self.weight + self.bias
 
     def _check(self, x: Tensor) -> None:
@@ -74,8 +88,7 @@ class FeatureLinear(nn.Module):
         self._check_alike(x)
 
     def _check_alike(self, x: Tensor) -> None:
-        real = x.is_floating_point()
-        if x.device != self.weight.device or (real and x.dtype != self.weight.dtype):
+        if x.device != self.weight.device or x.dtype != self.weight.dtype:
             raise TypeError(
                 f"features are {x.dtype} on {x.device}, the model is {self.weight.dtype} on "
                 f"{self.weight.device}: move one of them with .to()"
@@ -111,9 +124,7 @@ def check_finite(x: Tensor) -> None:
 
 def drop_entries(rows: Rows, p: float) -> Rows:
     """Dropout of the entries with probability ``p``."""
-    if rows.weight is None or p == 0:
-        return rows
-    return rows._replace(weight=drop(rows.weight, p))
+    return rows if p == 0 else rows._replace(weight=drop(rows.weight, p))
 
 
 def _compress(x: Tensor) -> Rows | None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
-from topodiff.nn.neighbors import Rows, adjacency_with_loops, keep
+from topodiff.dynamics import Entries
 from topodiff.nn.vertex_model import Features, VertexModel, check_arguments
 
 
@@ -61,22 +58,21 @@ class GATLayer(nn.Module):
 
     def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
-        rows = adjacency_with_loops(K)
+        entries = Entries.from_complex(K, loops=True)
         h = (x @ self.weight).unflatten(1, (self.heads, -1))
-        alpha = F.dropout(self.attention(K, rows, h), self.dropout, self.training)
+        alpha = F.dropout(self.attention(entries, h), self.dropout, self.training)
         heads = [
-            kernels.gather_reduce(h[:, k], rows.column, rows.ptr, alpha[:, k].contiguous())
+            kernels.gather_reduce(h[:, k], entries.index, entries.ptr, alpha[:, k].contiguous())
             for k in range(self.heads)
         ]
         out = torch.stack(heads, 1)
         return (out.mean(1) if self.average else out.flatten(1)) + self.bias
 
-    def attention(self, K: CellComplex, rows: Rows, h: Tensor) -> Tensor:
-        """(nnz, heads) weights of the entries of ``rows``, from (n_0, heads, width)."""
-        row = keep(K, "row of entries with loops", lambda: rows.row)
+    def attention(self, entries: Entries, h: Tensor) -> Tensor:
+        """(nnz, heads) weights of the entries, from (n_0, heads, width)."""
         own, others = (h * self.own).sum(2), (h * self.others).sum(2)
-        scores = own.index_select(0, row) + others.index_select(0, rows.column)
-        return kernels.segment_softmax(F.leaky_relu(scores, self.slope), rows.ptr)
+        scores = own.index_select(0, entries.row) + others.index_select(0, entries.index)
+        return kernels.segment_softmax(F.leaky_relu(scores, self.slope), entries.ptr)
 
     def extra_repr(self) -> str:
         width = self.own.shape[1]
@@ -92,6 +88,8 @@ class GAT(VertexModel):
         attention_dropout: of the attention.
     """
 
+    activation = "elu"
+
     def __init__(
         self,
         in_channels: int,
@@ -102,14 +100,12 @@ class GAT(VertexModel):
         heads: int = 8,
         attention_dropout: float = 0.0,
     ) -> None:
-        options: dict[str, Any] = {"heads": heads, "dropout": attention_dropout}
-        super().__init__(
-            partial(GATLayer, **options),
-            in_channels,
-            hidden_channels,
-            out_channels,
-            num_layers,
-            dropout,
-            "elu",
-            partial(GATLayer, **options, average=True),
-        )
+        self.heads, self.attention_dropout = heads, attention_dropout
+        super().__init__(in_channels, hidden_channels, out_channels, num_layers, dropout)
+
+    def make_layer(self, in_channels: int, out_channels: int) -> GATLayer:
+        return GATLayer(in_channels, out_channels, self.heads, self.attention_dropout)
+
+    def make_last(self, in_channels: int, out_channels: int) -> GATLayer:
+        options = self.heads, self.attention_dropout
+        return GATLayer(in_channels, out_channels, *options, average=True)

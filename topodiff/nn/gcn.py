@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.nn.neighbors import normalized_adjacency
+from topodiff.dynamics import adjacency
 from topodiff.nn.vertex_model import Features, VertexModel
 
 
@@ -33,7 +33,7 @@ class GCNLayer(nn.Module):
     def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
         x = x @ self.weight
-        x = normalized_adjacency(K, x.dtype) @ x
+        x = adjacency(K, x.dtype) @ x
         return x if self.bias is None else x + self.bias
 
     def extra_repr(self) -> str:
@@ -43,12 +43,5 @@ class GCNLayer(nn.Module):
 class GCN(VertexModel):
     """:class:`GCNLayer` with relu between them; arguments as for :class:`VertexModel`."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
-        num_layers: int = 2,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(GCNLayer, in_channels, hidden_channels, out_channels, num_layers, dropout)
+    def make_layer(self, in_channels: int, out_channels: int) -> GCNLayer:
+        return GCNLayer(in_channels, out_channels)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.nn.neighbors import normalized_adjacency
+from topodiff.dynamics import adjacency
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import FeatureDropout, FeatureMap, check_arguments, vertex_features
 
@@ -36,7 +36,7 @@ class GCNIILayer(nn.Module):
 
     def forward(self, K: CellComplex, x: Tensor, x_0: Tensor) -> Tensor:
         """(n_0, channels) twice -> (n_0, channels)."""
-        mixed = torch.lerp(normalized_adjacency(K, x.dtype) @ x, x_0, self.alpha)
+        mixed = torch.lerp(adjacency(K, x.dtype) @ x, x_0, self.alpha)
         return torch.lerp(mixed, mixed @ self.weight, self.beta)
 
     def extra_repr(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topodiff.complexes import CellComplex
+from topodiff.complexes import CellComplex, keep
 from topodiff.dynamics import (
     AttentionDiffusion,
     Entries,
@@ -17,7 +17,7 @@ from topodiff.dynamics import (
     normalize,
     personalized_pagerank,
 )
-from topodiff.dynamics.entries import check_normalization, keep
+from topodiff.dynamics.entries import check_normalization
 from topodiff.nn.continuous import ContinuousModel
 from topodiff.nn.diffusion_attention import DiffusionAttention
 

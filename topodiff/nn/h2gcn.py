@@ -6,8 +6,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
 
-from topodiff.complexes import CellComplex
-from topodiff.nn.neighbors import Rows, adjacency, keep, normalized, normalized_adjacency
+from topodiff.complexes import CellComplex, keep
+from topodiff.dynamics import Entries, EntryOperator, adjacency, normalize
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import FeatureDropout, FeatureMap, check_arguments, vertex_features
 
@@ -57,29 +57,32 @@ class H2GCN(nn.Module):
         (n_0, out_channels)."""
         rounds = [self.embed(vertex_features(complex, x, self.in_channels)).relu()]
         dtype = rounds[0].dtype
-        matrices = normalized_adjacency(complex, dtype, loops=False), two_hop(complex, dtype)
+        matrices = adjacency(complex, dtype, loops=0), two_hop(complex, dtype)
         for _ in range(self.num_layers):
-            rounds.append(torch.cat([rows @ rounds[-1] for rows in matrices], 1))
+            rounds.append(torch.cat([matrix @ rounds[-1] for matrix in matrices], 1))
         return self.classify(self.dropout(torch.cat(rounds, 1)))
 
     def extra_repr(self) -> str:
         return f"num_layers={self.num_layers}"
 
 
-def two_hop(K: CellComplex, dtype: torch.dtype) -> Rows:
+def two_hop(K: CellComplex, dtype: torch.dtype) -> EntryOperator:
     """Normalised adjacency matrix of vertices at distance exactly two."""
-    return keep(K, ("two hops", dtype), lambda: normalized(_two_hop(K), dtype))
+
+    def make() -> EntryOperator:
+        entries = _two_hop(K)
+        weight = torch.ones(entries.nnz, dtype=torch.float64, device=K.device)
+        weight = normalize(entries, weight, "sym").to(dtype)
+        return EntryOperator(entries, weight, symmetric=True)
+
+    return keep(K, ("two hops", dtype), make)
 
 
-def _two_hop(K: CellComplex) -> Rows:
-    rows, n = adjacency(K), K.num_cells(0)
-    ones = torch.ones(rows.column.numel(), dtype=torch.int32)
-    A = sp.csr_matrix((ones.numpy(), rows.column.cpu().numpy(), rows.ptr.cpu().numpy()), (n, n))
-    near = A + sp.identity(n, dtype=A.dtype, format="csr")
+def _two_hop(K: CellComplex) -> Entries:
+    A = adjacency(K, torch.float32, loops=0).to_scipy()
+    near = A + sp.identity(len(A.indptr) - 1, dtype=A.dtype, format="csr")
     # pairs joined by a path of two edges, less those that are near: A^2 > 0 and A + I = 0
-    reached = (A @ A).astype(bool).astype(A.dtype)
-    far = reached - reached.multiply(near)
-    far.eliminate_zeros()
+    far = (A @ A).astype(bool) > near.astype(bool)
     far.sort_indices()
     index, ptr = (torch.from_numpy(t).long().to(K.device) for t in (far.indices, far.indptr))
-    return Rows(index, ptr)
+    return Entries(index, ptr)

@@ -18,12 +18,5 @@ class VertexMap(FeatureMap):
 class NodeMLP(VertexModel):
     """Linear maps with relu between them; arguments as for :class:`VertexModel`."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
-        num_layers: int = 2,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(VertexMap, in_channels, hidden_channels, out_channels, num_layers, dropout)
+    def make_layer(self, in_channels: int, out_channels: int) -> VertexMap:
+        return VertexMap(in_channels, out_channels)

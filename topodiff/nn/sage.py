@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.nn.neighbors import adjacency
+from topodiff.dynamics import adjacency
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import FeatureMap, Features, VertexModel
 
@@ -25,18 +25,12 @@ class SAGELayer(nn.Module):
 
     def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
-        return self.own(x) + adjacency(K).mean(self.others(x))
+        others = self.others(x)
+        return self.own(x) + adjacency(K, others.dtype, normalization="row", loops=0) @ others
 
 
 class GraphSAGE(VertexModel):
     """:class:`SAGELayer` with relu between them; arguments as for :class:`VertexModel`."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
-        num_layers: int = 2,
-        dropout: float = 0.5,
-    ) -> None:
-        super().__init__(SAGELayer, in_channels, hidden_channels, out_channels, num_layers, dropout)
+    def make_layer(self, in_channels: int, out_channels: int) -> SAGELayer:
+        return SAGELayer(in_channels, out_channels)

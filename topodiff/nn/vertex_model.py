@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import islice, pairwise
 
 import torch
@@ -12,12 +11,10 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
 from topodiff.nn.dropout import Dropout
-from topodiff.nn.feature_linear import drop_entries, sparse_rows
-from topodiff.nn.neighbors import Rows
+from topodiff.nn.feature_linear import Rows, drop_entries, sparse_rows
 from topodiff.nn.reset import reset_children
 
 Features = Tensor | Rows
-MakeLayer = Callable[[int, int], nn.Module]
 
 
 def vertex_features(K: CellComplex, x: Tensor | None, in_channels: int) -> Features:
@@ -88,27 +85,25 @@ def check_arguments(dropout: float, **positive: int) -> None:
 class VertexModel(nn.Module):
     """``x <- act(layer(K, dropout(x)))`` for every layer, without the activation in the last one.
 
+    Subclasses say what a layer is.
+
     Args:
-        make_layer: (in_channels, out_channels) -> a module that maps (K, x) to the next x.
         in_channels: width of the features.
         hidden_channels: width between the layers.
         out_channels: width of the result.
         num_layers: number of layers, the last one included.
         dropout: before every layer, the first one included.
-        activation: one of ``kernels.ACTIVATIONS``.
-        make_last: as ``make_layer``, for the last layer.
     """
+
+    activation = "relu"
 
     def __init__(
         self,
-        make_layer: MakeLayer,
         in_channels: int,
         hidden_channels: int,
         out_channels: int,
-        num_layers: int,
-        dropout: float,
-        activation: str = "relu",
-        make_last: MakeLayer | None = None,
+        num_layers: int = 2,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         check_arguments(
@@ -118,11 +113,19 @@ class VertexModel(nn.Module):
             out_channels=out_channels,
             num_layers=num_layers,
         )
-        self.in_channels, self.activation = in_channels, activation
+        self.in_channels = in_channels
         self.dropout = FeatureDropout(dropout)
         widths = [in_channels, *[hidden_channels] * (num_layers - 1)]
-        layers = [make_layer(a, b) for a, b in pairwise(widths)]
-        self.layers = nn.ModuleList([*layers, (make_last or make_layer)(widths[-1], out_channels)])
+        layers = [self.make_layer(a, b) for a, b in pairwise(widths)]
+        self.layers = nn.ModuleList([*layers, self.make_last(widths[-1], out_channels)])
+
+    def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        """A module that maps (K, x) to the next x."""
+        raise NotImplementedError
+
+    def make_last(self, in_channels: int, out_channels: int) -> nn.Module:
+        """The last layer."""
+        return self.make_layer(in_channels, out_channels)
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex
+from topodiff.complexes import CellComplex, keep
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
 from topodiff.nn.embedding import InChannels
 from topodiff.nn.hodge import ODD, cochain_features
 from topodiff.nn.model import CochainModel
-from topodiff.nn.neighbors import keep
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.families import MapFamily
 from topodiff.nn.vertex_model import check_arguments
@@ -137,7 +136,7 @@ def _scale(K: CellComplex, r: int, oriented: bool, dtype: torch.dtype) -> Tensor
         scale = (faces[i.face] * cells[i.cell]).rsqrt()
         return (scale * i.sign if oriented else scale).to(dtype)
 
-    return keep(K, ("sheaf scale", r, oriented, dtype), make)
+    return keep(K, ("sheaf scale", oriented, dtype), make, rank=r)
 
 
 class CochainSheafDiffusion(CochainModel):

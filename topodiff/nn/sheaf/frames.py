@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.dynamics import adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
-from topodiff.nn.neighbors import adjacency
 from topodiff.nn.sheaf.families import MapFamily
 from topodiff.nn.sheaf.laplacian import FlatOperator, Normalization, graph_operator
 
@@ -49,7 +49,7 @@ class FrameLearner(nn.Module):
         """State (n, stalk_dim, channels) -> frames (n, d, d)."""
         of_vertices = nn.functional.linear(x.flatten(1), self.weight.flatten(0, 1))
         own, around = of_vertices.chunk(2, 1)
-        params = own + adjacency(K).mean(around)
+        params = own + adjacency(K, x.dtype, normalization="row", loops=0) @ around
         return self.family(activate(params, self.activation))  # type: ignore[return-value]
 
     def operator(self, K: CellComplex, x: Tensor, normalized: Normalization) -> FlatOperator:

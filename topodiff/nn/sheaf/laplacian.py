@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex, Incidence
-from topodiff.nn.neighbors import keep
+from topodiff.complexes import CellComplex, Incidence, keep
 from topodiff.operators.blocks import Blocks, sheaf_blocks
 from topodiff.sheaves.maps import Maps
 from topodiff.sheaves.sections import incidence_at

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex
+from topodiff.complexes import CellComplex, keep
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
-from topodiff.nn.neighbors import keep
 from topodiff.nn.sheaf.families import MapFamily
 from topodiff.nn.sheaf.laplacian import BlockOperator, Normalization, sheaf_operator
 from topodiff.sheaves.maps import Maps
