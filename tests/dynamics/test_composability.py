@@ -105,6 +105,7 @@ FIXED = (
     "crank_nicolson", "bdf2", "imex", "leapfrog", "verlet", "symplectic_euler",
 )  # fmt: skip
 FIXED_OF_TORCHDIFFEQ = ("heun2", "heun3", "explicit_adams", "implicit_adams", "fixed_adams")
+EXACT = ("chebyshev", "krylov", "uniformization")
 FIRST_ORDER = ("euler", "implicit_euler", "symplectic_euler")
 
 
@@ -113,7 +114,7 @@ def options(solver):
         return {"num_steps": 4}
     if solver in FIXED_OF_TORCHDIFFEQ:
         return {"step_size": T / 4}
-    return {} if solver in ("chebyshev", "krylov") else {"rtol": 1e-4, "atol": 1e-4}
+    return {} if solver in EXACT else {"rtol": 1e-4, "atol": 1e-4}
 
 
 def why_not(law, solver):
@@ -123,6 +124,13 @@ def why_not(law, solver):
     if solver in ("chebyshev", "krylov"):
         exact = law.order == 1 and law.linear and law.symmetric and law.autonomous
         return None if exact else "(linear|symmetric)"
+    if solver == "uniformization":
+        make = getattr(law, "mixing", None)
+        zero = torch.zeros((), dtype=F64)
+        operator = law.linear_operator(zero) if law.order == 1 and law.linear else None
+        definite = operator is not None and operator.symmetric and operator.positive_semidefinite
+        mixes = definite if make is None else make(zero) is not None
+        return None if mixes and law.autonomous else "uniformization needs a law"
     if solver == "imex":
         with_operator = (
             law.order == 1 and law.linear_operator(torch.zeros((), dtype=F64)) is not None

@@ -24,6 +24,7 @@ _SOLVERS = {
     **dict.fromkeys(("bogacki_shampine", "dormand_prince"), ("adaptive", "solve")),
     "chebyshev": ("heat", "solve_chebyshev"),
     "krylov": ("heat", "solve_krylov"),
+    "uniformization": ("uniformization", "solve"),
     **dict.fromkeys(
         (
             "dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun", "heun2", "heun3",
@@ -62,6 +63,7 @@ def diffuse(
     imex (order 1-2)                              the same, without Newton's
     leapfrog = verlet, symplectic_euler           step_size or num_steps; for laws of second order
     chebyshev, krylov                             tol: exact for symmetric linear laws
+    uniformization                                tol: exact for linear attention diffusion
     ============================================  ==================================================
 
     Steps that are neither sized nor counted are 100, or as many as stability asks for.

@@ -1,0 +1,172 @@
+"""``exp(-t L) x`` and constant sources for laws that mix states, symmetric or not.
+
+Chebyshev and Lanczos need a symmetric operator; attention has none. But ``dx/dt = r (P x - x)`` with
+a matrix P of norm 1, such as one whose rows (or columns) are positive and sum to 1, is a random walk
+that jumps at rate r, and averages over the number of its jumps, which is Poisson's.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from topodiff.solvers.krylov.solve import default_tolerance
+from topodiff.solvers.law import Scalar, System, as_float
+from topodiff.solvers.march import is_finite
+from topodiff.solvers.problem import Problem
+from topodiff.solvers.solution import OK, Solution
+
+# jumps for one series: its weights begin at exp(-mean)
+_MEAN = 300.0
+
+
+class Mixing(NamedTuple):
+    """``dx/dt = rate (P x - x) + strength source`` with ``|P| <= 1`` in the norm of 1, 2 or
+    infinity.
+
+    Attributes:
+        rate: r > 0, a number or a tensor with one entry.
+        operator: P.
+        source: of the shape of the state, or None.
+        strength: number or tensor with one entry.
+    """
+
+    rate: Scalar
+    operator: Any
+    source: Tensor | None = None
+    strength: Scalar = 1.0
+
+
+def solve(
+    problem: Problem, solver: str, *, tol: float | None = None, max_terms: int = 20_000
+) -> Solution:
+    """The exact solution of a :class:`Mixing` law as a series of powers of P,
+
+        ``x(t) = sum_k p_k P^k x(0) + 1/r sum_k q_k P^k s``,
+
+    ``p_k`` Poisson's probabilities of mean r t and ``q_k = sum_{j > k} p_j`` (uniformisation, Jensen
+    1953): about ``r t + 5 sqrt(r t)`` products for each stretch between saved times, all terms
+    positive, so that features keep to their bounds and rounding does not grow. Differentiable in x,
+    P, s, r and t.
+
+    Laws say what they mix by a method ``mixing(t) -> Mixing | None``; a linear law with a symmetric
+    positive semidefinite operator L of bound rho is one, with ``r = rho / 2`` and ``P = I - L / r``.
+
+    Args:
+        tol: on what the series leaves out, over ``|x| + t |s|`` in the norm in which P has norm 1;
+            by default eps^(3/4).
+        max_terms: of all series; where to give up, with status ``"max_steps"``.
+    """
+    mixing = _mixing(problem, solver)
+    tol = default_tolerance(problem.x0.dtype) if tol is None else float(tol)
+    if not tol > 0 or max_terms < 1:
+        raise ValueError(f"tol must be positive and max_terms >= 1, got {tol} and {max_terms}")
+    x, rate, terms = problem.x0, as_float(mixing.rate), 0
+    for number, (start, end) in enumerate(pairwise(problem.times), start=1):
+        length = as_float(end) - as_float(start)
+        parts = max(1, math.ceil(rate * length / _MEAN))
+        count = _terms(rate * length / parts, tol / parts)
+        if terms + parts * count > max_terms:
+            return problem.solution(x, start, "max_steps", iterations=terms, evaluations=terms)
+        mean = mixing.rate * ((end - start) / parts)
+        before = x
+        for _ in range(parts):
+            x = _series(mixing, x, mean, count)
+        terms += parts * count
+        if not is_finite(x):
+            return problem.solution(
+                before, start, "not_finite", iterations=terms, evaluations=terms
+            )
+        problem.save(number, x)
+    return problem.solution(x, problem.times[-1], OK, iterations=terms, evaluations=terms)
+
+
+def _mixing(problem: Problem, solver: str) -> Mixing:
+    system = problem.system
+    if problem.callback is not None:
+        raise ValueError(f"{solver} makes no steps and takes no callback; use save_at")
+    found = _of_law(system) if system.order == 1 and system.autonomous else None
+    if found is None:
+        raise ValueError(
+            f"{solver} needs a law dx/dt = rate (P x - x) + source with a matrix P of norm 1 that "
+            "stays, or a linear one with a symmetric positive semidefinite operator; got "
+            f"{system}: take dopri5 or an implicit solver"
+        )
+    if not as_float(found.rate) > 0:
+        raise ValueError(f"{solver} needs a positive rate, got {as_float(found.rate)}")
+    found.operator._check_state(problem.x0)
+    return found
+
+
+def _of_law(system: System) -> Mixing | None:
+    make = getattr(system.law, "mixing", None)
+    if make is not None:
+        found: Mixing | None = make(system.time(0.0))
+        return found
+    operator = system.operator(0.0) if system.linear else None
+    if operator is None or not (operator.symmetric and operator.positive_semidefinite):
+        return None
+    # a bound just above 0 stands for an operator of zeros
+    rate = max(operator.spectral_bound() / 2, 1e-30)
+    return Mixing(rate, operator.identity() - (1 / rate) * operator)
+
+
+def _terms(mean: float, tol: float) -> int:
+    """K with ``P(N > K) <= tol`` for Poisson's N. Beyond the terms 0..K both series hold no more:
+    ``sum_{k > K} q_k = E max(N - K - 1, 0) <= E (N; N > K + 1) <= mean P(N > K)``."""
+    p = math.exp(-mean)
+    tail, k = 1 - p, 0
+    # the sum of what rounding leaves of the tail may never fall below a tiny tol
+    while tail > tol and k < mean + 12 * math.sqrt(mean + 1) + 30:
+        k += 1
+        p *= mean / k
+        tail -= p
+    return k
+
+
+def _weights(mean: Scalar, count: int) -> tuple[Tensor, Tensor]:
+    """p_0..p_count and q_0..q_count, float64, with gradients to the mean."""
+    mean = torch.as_tensor(mean, dtype=torch.float64).reshape(()).cpu()
+    k = torch.arange(count + 1, dtype=torch.float64)
+    log = torch.where(k > 0, k * mean.clamp(min=1e-300).log(), 0.0)
+    p = torch.exp(log - mean - torch.lgamma(k + 1))
+    return p, 1 - p.cumsum(0)
+
+
+def _series(mixing: Mixing, x: Tensor, mean: Scalar, count: int) -> Tensor:
+    """By Horner's rule: one product for each term, source or not."""
+    p, q = _weights(mean, count)
+    s = mixing.source
+    weights = p
+    other: Tensor | None = None
+    if s is not None:
+        strength = torch.as_tensor(mixing.strength, dtype=torch.float64).reshape(()).cpu()
+        rate = torch.as_tensor(mixing.rate, dtype=torch.float64).reshape(()).cpu()
+        other = q * (strength / rate)
+        if s is x:
+            weights, other = p + other, None
+    first = _numbers(weights, x)
+    second = None if other is None else _numbers(other, x)
+    y = first[count] * x
+    for k in range(count, -1, -1):
+        if k < count:
+            y = _plus(mixing.operator @ y, first[k], x)
+        if second is not None:
+            assert s is not None
+            y = _plus(y, second[k], s)
+    return y
+
+
+def _numbers(weights: Tensor, like: Tensor) -> Any:
+    """Numbers, or tensors without dimensions where a gradient is to reach them."""
+    if weights.requires_grad:
+        return weights.to(like.dtype).to(like.device).unbind(0)
+    return weights.tolist()
+
+
+def _plus(y: Tensor, weight: Any, x: Tensor) -> Tensor:
+    return y + weight * x if isinstance(weight, Tensor) else torch.add(y, x, alpha=weight)
