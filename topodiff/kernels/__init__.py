@@ -11,6 +11,7 @@ from topodiff.kernels.attention import edge_attention, edge_dot
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
 from topodiff.kernels.edge_blocks import edge_blocks
+from topodiff.kernels.expansion import chebyshev_sum
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
 from topodiff.kernels.norm import Norm, norm_activation, norm_linear
 from topodiff.kernels.rotations import cayley, reflections, rotation
@@ -37,6 +38,7 @@ __all__ = [
     "available",
     "block_matmul",
     "cayley",
+    "chebyshev_sum",
     "coface_message",
     "dropout",
     "edge_attention",

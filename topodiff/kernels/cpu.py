@@ -282,13 +282,16 @@ def load() -> Implementation:
     from topodiff.kernels import (
         attention_cpu,
         edge_blocks_cpu,
+        expansion_cpu,
         norm_cpu,
         sheaf_cpu,
         small_cpu,
         step_cpu,
     )
 
-    modules = (norm_cpu, sheaf_cpu, small_cpu, edge_blocks_cpu, attention_cpu, step_cpu)
+    modules = (
+        norm_cpu, sheaf_cpu, small_cpu, edge_blocks_cpu, attention_cpu, step_cpu, expansion_cpu
+    )  # fmt: skip
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     table = {f.__name__: f for f in operations}
     return Implementation("cpu", table, frozenset({"cpu"}), dtypes)

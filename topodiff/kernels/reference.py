@@ -212,6 +212,7 @@ def load() -> Implementation:
     from topodiff.kernels import (
         attention_reference,
         edge_blocks_reference,
+        expansion_reference,
         rotations_reference,
         sheaf_reference,
         step_reference,
@@ -223,6 +224,7 @@ def load() -> Implementation:
         rotations_reference,
         edge_blocks_reference,
         attention_reference,
+        expansion_reference,
         step_reference,
     )
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))

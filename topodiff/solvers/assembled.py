@@ -39,6 +39,20 @@ class Assembled(LinearOperator):
         found.positive_semidefinite = self.positive_semidefinite and scale >= 0 and shift >= 0
         return found
 
+    @property
+    def dtype_of_matrix(self) -> torch.dtype:
+        """Of its values."""
+        return self._rows[2].dtype
+
+    def chebyshev_sum(
+        self, x: Tensor, coefficients: np.ndarray, scale: float, shift: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """``sum_k c_tk T_k(scale A + shift I) x`` (times, *x.shape), x (n, channels), and the last
+        two terms; see :func:`topodiff.kernels.chebyshev_sum`."""
+        index, ptr, value = self._rows
+        weights = torch.from_numpy(np.ascontiguousarray(coefficients))
+        return kernels.chebyshev_sum(x, index, ptr, value, weights, scale, shift)
+
     def _product(self, x: Tensor, csr: tuple[Tensor, Tensor, Tensor], shape: tuple) -> Tensor:
         index, ptr, value = csr
         flat = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

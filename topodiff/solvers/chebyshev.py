@@ -13,9 +13,6 @@ from torch import Tensor
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled
 
-# terms that repay a matrix scaled and shifted beforehand
-_WORTHWHILE = 12
-
 
 @dataclass(frozen=True)
 class Expansion:
@@ -75,9 +72,6 @@ class Recurrence:
     def __init__(self, operator: LinearOperator, expansion: Expansion) -> None:
         self.operator, self.half = operator, expansion.half or 1.0
         self.shift = -expansion.middle / self.half
-        self.double: LinearOperator | None = None
-        if isinstance(operator, Assembled) and expansion.degree >= _WORTHWHILE:
-            self.double = operator.affine(2 / self.half, 2 * self.shift)
 
     def scaled(self, product: Tensor, v: Tensor) -> Tensor:
         """``B v`` from ``A v``, which may be overwritten."""
@@ -88,8 +82,6 @@ class Recurrence:
 
     def next(self, v: Tensor, before: Tensor) -> Tensor:
         """``2 B v - before``, which may be overwritten in ``before``."""
-        if self.double is not None:
-            return (self.double @ v).sub_(before)
         before.neg_().add_(self.operator @ v, alpha=2 / self.half)
         return before.add_(v, alpha=2 * self.shift)
 
@@ -100,6 +92,9 @@ def propagate(
     """``sum_k c_k T_k x`` (times, *x.shape), and the last two terms ``T_K x, T_{K-1} x``."""
     c = expansion.coefficients
     step = Recurrence(operator, expansion)
+    if isinstance(operator, Assembled) and operator.dtype_of_matrix is x.dtype and c.shape[1] > 1:
+        sums, last, previous = operator.chebyshev_sum(x, c, 1 / step.half, step.shift)
+        return sums, (last, previous)
     out = torch.stack([float(value) * x for value in c[:, 0]])
     before, v = torch.zeros_like(x), x.clone()
     for k in range(1, c.shape[1]):
@@ -112,8 +107,10 @@ def propagate(
 
 
 def adjoint(operator: LinearOperator, expansion: Expansion, gradient: Tensor) -> Tensor:
-    """The gradient to x from that to all the states, for a symmetric operator: one recurrence from
-    the last term to the first (Clenshaw)."""
+    """The gradient to x from that to all the states, for a symmetric operator: for one state its
+    propagation, for several one recurrence from the last term to the first (Clenshaw)."""
+    if len(gradient) == 1:
+        return propagate(operator, expansion, gradient[0])[0][0]
     c = torch.from_numpy(expansion.coefficients).to(gradient)
     step = Recurrence(operator, expansion)
     bar = torch.tensordot(c[:, -1], gradient, 1)

@@ -9,6 +9,7 @@ void bind_small(nanobind::module_&);
 void bind_edge_blocks(nanobind::module_&);
 void bind_step(nanobind::module_&);
 void bind_attention(nanobind::module_&);
+void bind_expansion(nanobind::module_&);
 void bind_liftings(nanobind::module_&);
 void bind_molecules(nanobind::module_&);
 }
@@ -22,6 +23,7 @@ NB_MODULE(_cpu, m) {
   topodiff::bind_edge_blocks(m);
   topodiff::bind_step(m);
   topodiff::bind_attention(m);
+  topodiff::bind_expansion(m);
   topodiff::bind_liftings(m);
   topodiff::bind_molecules(m);
 }
