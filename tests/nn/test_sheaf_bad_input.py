@@ -127,9 +127,9 @@ def test_wrong_arguments_are_refused(options, message):
 
 
 def test_wrong_arguments_of_the_other_models_are_refused():
-    with pytest.raises(ValueError, match="method must be one of"):
-        ContinuousSheafDiffusion(4, 3, 2, method="magic")
-    with pytest.raises(ValueError, match="time must be >= 0"):
+    with pytest.raises(ValueError, match="solver must be one of"):
+        ContinuousSheafDiffusion(4, 3, 2, solver="magic")
+    with pytest.raises(ValueError, match="time must not be negative"):
         ContinuousSheafDiffusion(4, 3, 2, time=-1.0)
     with pytest.raises(ValueError, match="stalk_dim must divide the channels, 7, got 2: use 8"):
         SheafCochainLayer(7, 2)

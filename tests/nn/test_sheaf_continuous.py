@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import pairwise
 
 import pytest
@@ -22,7 +21,8 @@ def graph() -> td.CellComplex:
 
 def model(**options) -> ContinuousSheafDiffusion:
     torch.manual_seed(0)
-    return ContinuousSheafDiffusion(4, 3, 2, 2, rtol=1e-8, atol=1e-9, **options).double()
+    options = {"solver_options": {"rtol": 1e-8, "atol": 1e-9}, **options}
+    return ContinuousSheafDiffusion(4, 3, 2, 2, **options).double()
 
 
 def test_linear_diffusion_on_the_graph_is_the_exponential_of_its_laplacian():
@@ -58,18 +58,25 @@ def test_energy_falls_along_a_frozen_sheaf():
 def test_adjoint_gradients_are_the_direct_ones():
     K = graph()
     gradients = []
-    for adjoint in (False, True):
-        made = model(adjoint=adjoint, edge_weights=True, low_pass=True)
+    for backward in ("direct", "adjoint"):
+        made = model(solver="dopri5", backward=backward, edge_weights=True, low_pass=True)
         made(K).square().sum().backward()
         gradients.append([p.grad for p in made.parameters()])
     for direct, adjoint in zip(*gradients, strict=True):
         torch.testing.assert_close(adjoint, direct, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["euler", "rk4", "adaptive_heun"])
-def test_methods_agree(method):
-    options = {"method": method, "step_size": 0.01} if method != "adaptive_heun" else {}
-    torch.testing.assert_close(model(**options)(graph()), model()(graph()), rtol=2e-2, atol=2e-2)
+@pytest.mark.parametrize("solver", ["euler", "rk4", "adaptive_heun"])
+def test_solvers_agree(solver):
+    options = {} if solver == "adaptive_heun" else {"solver_options": {"step_size": 0.01}}
+    made = model(solver=solver, **options)
+    torch.testing.assert_close(made(graph()), model()(graph()), rtol=2e-2, atol=2e-2)
+
+
+def test_graphs_of_a_batch_do_not_see_each_other():
+    made, (one, other) = model(), (graph(), graph().replace(x={0: 3 * graph().x[0].flip(0)}))
+    together = made(td.batch([one, other]))
+    torch.testing.assert_close(together, torch.cat([made(one), made(other)]), rtol=1e-6, atol=1e-6)
 
 
 def test_knows_no_numbering():
@@ -77,9 +84,13 @@ def test_knows_no_numbering():
     assert_permutation_equivariant(lambda K: {0: made(K)}, graph(), tolerance=1e-6)
 
 
-def test_no_time_no_solver(monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchdiffeq", None)
-    K = graph()
-    assert model(time=0.0)(K).shape == (6, 2)
-    with pytest.raises(ImportError, match="pip install torchdiffeq"):
-        model()(K)
+def test_no_time_no_change():
+    K, made = graph(), model(time=0.0)
+    state = made.encode(K.x[0])
+    assert torch.equal(made.diffuse(K, state), state)
+
+
+def test_a_solver_that_does_not_reach_the_end_is_an_error():
+    made = model(time=1e3, solver_options={"rtol": 1e-8, "atol": 1e-9, "max_steps": 3})
+    with pytest.raises(RuntimeError, match="status 'max_steps'"):
+        made(graph())

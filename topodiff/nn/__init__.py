@@ -32,6 +32,7 @@ from topodiff.nn.sheaf import (
     SheafCochainLayer,
     SheafDiffusionLayer,
     SheafLearner,
+    SheafModel,
 )
 from topodiff.nn.sin import SIN
 
@@ -78,4 +79,5 @@ __all__ = [
     "SheafCochainLayer",
     "SheafDiffusionLayer",
     "SheafLearner",
+    "SheafModel",
 ]

@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topodiff.complexes import CellComplex
+from topodiff.complexes import CellComplex, keep
 from topodiff.dynamics import (
     AttentionDiffusion,
     BeltramiFlow,
     Entries,
     nearest_neighbors,
+    normalize,
+    pagerank_rows,
     within_radius,
 )
-from topodiff.nn.dropout import Dropout
+from topodiff.nn.feature_linear import FeatureLinear, Rows
 from topodiff.nn.grand import GRAND
 
 
@@ -27,8 +29,12 @@ class BLEND(GRAND):
     Args:
         in_channels, hidden_channels, out_channels, num_layers, dropout: see :class:`GRAND`;
             ``hidden_channels`` for the features alone.
-        position_channels: width of the positions that come in.
+        position_channels: width of the positions that come in; with ``position_neighbors`` the
+            number of vertices, of which each then has parameters of its own.
         position_hidden: their width in the state.
+        position_neighbors: positions are rows of personalised pagerank (with ``teleport``), each
+            with so many largest entries; None for those of the complex.
+        decode_positions: whether the decoder sees the positions, as in the published code.
         position_scale: of positions in the attention; 0 makes features flow as in GRAND.
         neighbors: the graph is that of so many nearest neighbours at the positions of the start
             (published: k = 64); None for the graph itself.
@@ -48,6 +54,8 @@ class BLEND(GRAND):
         position_channels: int,
         position_hidden: int = 16,
         position_scale: float = 1.0,
+        position_neighbors: int | None = None,
+        decode_positions: bool = False,
         neighbors: int | None = None,
         radius: float | None = None,
         moving: bool = False,
@@ -64,6 +72,8 @@ class BLEND(GRAND):
             )
         if options.get("attention") == "constant" and (neighbors or radius):
             raise ValueError("attention='constant' stays on the graph: it has no neighbors, radius")
+        if decode_positions and options.get("second_linear"):
+            raise ValueError("give one of decode_positions and second_linear")
         self.position_hidden, self.position_scale = position_hidden, position_scale
         # positions stand where other models have augmented channels: the decoder drops them
         augment = options.pop("augment", 0) + position_hidden
@@ -72,25 +82,55 @@ class BLEND(GRAND):
             augment=augment, **options,
         )  # fmt: skip
         self.neighbors, self.radius, self.moving = neighbors, radius, moving
-        self.position_channels = position_channels
-        self.position_dropout = Dropout(self.encoder.dropout)
-        self.position_encoder = nn.Linear(position_channels, position_hidden)
+        self.position_channels, self.position_neighbors = position_channels, position_neighbors
+        self.decode_positions = decode_positions
+        self.position_encoder = FeatureLinear(
+            position_channels, position_hidden, self.encoder.dropout
+        )
+        if decode_positions:
+            self.decoder = nn.Linear(hidden_channels + position_hidden, out_channels)
 
     def attention_options(self) -> dict[str, Any]:
         return {"position_channels": self.position_hidden, "position_scale": self.position_scale}
 
     def encode(self, complex: CellComplex, x: Tensor | None) -> Tensor:
         z = super().encode(complex, x)
-        positions = complex.positions
-        n = complex.num_cells(0)
-        if positions is None or positions.shape != (n, self.position_channels):
-            given = "none" if positions is None else tuple(positions.shape)
-            raise ValueError(
-                f"positions must have shape ({n}, {self.position_channels}), got {given}: set them "
-                "with complex.replace(positions=...)"
-            )
-        p = self.position_encoder(self.position_dropout(positions.to(z.dtype)))
+        p = self.position_encoder(self.positions(complex, z.dtype))
         return torch.cat([z[:, : z.shape[1] - self.position_hidden], p], 1)
+
+    def positions(self, complex: CellComplex, dtype: torch.dtype) -> Tensor | Rows:
+        """(n_0, position_channels); those by pagerank as sparse rows, found once for each graph."""
+        n = complex.num_cells(0)
+        if self.position_neighbors is None:
+            positions = complex.positions
+            if positions is None or positions.shape != (n, self.position_channels):
+                given = "none" if positions is None else tuple(positions.shape)
+                raise ValueError(
+                    f"positions must have shape ({n}, {self.position_channels}), got {given}: set "
+                    "them with complex.replace(positions=...)"
+                )
+            return positions.to(dtype)
+        if self.position_channels != n:
+            raise ValueError(
+                f"positions by pagerank have one channel for each of {n} vertices, but "
+                f"position_channels is {self.position_channels}"
+            )
+        k, teleport = min(self.position_neighbors, n - 1), self.teleport
+
+        def make() -> Rows:
+            graph = Entries.from_complex(complex, True)
+            ones = torch.ones(graph.nnz, dtype=dtype, device=complex.device)
+            walk = normalize(graph, ones, "row")
+            found, values = pagerank_rows(walk, graph, k, teleport=teleport)
+            return Rows(found.index, found.ptr, values)
+
+        return keep(complex, ("pagerank rows", k, teleport, dtype), make)
+
+    def decode(self, x: Tensor) -> Tensor:
+        if not self.decode_positions:
+            return super().decode(x)
+        seen = [x[..., : self.hidden_channels], x[..., -self.position_hidden :]]
+        return self.decoder(self.dropout(torch.cat(seen, -1).relu()))
 
     def entries(self, complex: CellComplex, x: Tensor) -> Entries:
         rewire = self._rewire()
@@ -120,6 +160,7 @@ class BLEND(GRAND):
     def extra_repr(self) -> str:
         return (
             f"{super().extra_repr()}, position_channels={self.position_channels}, "
-            f"position_hidden={self.position_hidden}, neighbors={self.neighbors}, "
+            f"position_hidden={self.position_hidden}, "
+            f"position_neighbors={self.position_neighbors}, neighbors={self.neighbors}, "
             f"radius={self.radius}, moving={self.moving}"
         )

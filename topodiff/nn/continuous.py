@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import jacobian_norm, kinetic_energy, time_integral
+from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import check_arguments
-from topodiff.solvers import Solution, diffuse
+from topodiff.nn.vertex_model import check_arguments, vertex_features
+from topodiff.solvers import SOLVERS, Solution, diffuse
 
 _ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun", "dormand_prince", "bogacki_shampine")
 _PENALTY_POINTS = 9
@@ -78,6 +79,7 @@ class ContinuousModel(nn.Module):
             dropout, in_channels=in_channels, hidden_channels=hidden_channels,
             out_channels=out_channels, num_layers=num_layers,
         )  # fmt: skip
+        check_choice("solver", solver, ("auto", *SOLVERS))
         if not (time > 0 and tol_scale > 0) or augment < 0:
             raise ValueError(
                 f"time and tol_scale must be positive and augment not negative; got {time}, "
@@ -111,7 +113,7 @@ class ContinuousModel(nn.Module):
 
     def encode(self, complex: CellComplex, x: Tensor | None) -> Tensor:
         """Features (n_0, in_channels), by default ``complex.x[0]`` -> x(0)."""
-        x = self.encoder(features_of(complex, x))
+        x = self.encoder(vertex_features(complex, x, self.in_channels))
         if self.hidden:
             x = self.dropout(x)
         for linear in self.hidden:
@@ -167,21 +169,13 @@ class ContinuousModel(nn.Module):
         options = dict(self.solver_options)
         if self.solver in _ADAPTIVE:
             options = {"atol": 1e-7 * self.tol_scale, "rtol": 1e-9 * self.tol_scale, **options}
-            if complex.num_complexes > 1:
-                options.setdefault("ptr", complex.ptr[0])
         elif self.step_size is not None:
             options["step_size"] = self.step_size
         end = self.time if times is None else float(max(times))
-        solution = diffuse(
-            law, x, end, self.solver, save_at=times, backward=self.backward, **options
+        solution = integrate(
+            complex, law, x, end, self.solver, save_at=times, backward=self.backward, **options
         )
         self.solution = Solution(x.new_empty(0), solution.ts, solution.stats, solution.status)
-        if solution.status != "ok":
-            raise RuntimeError(
-                f"the diffusion ended with status {solution.status!r} after "
-                f"{solution.stats.evaluations} evaluations: raise tol_scale or lower time, or take "
-                "another solver"
-            )
         return solution.x
 
     def _penalty(self, law: Any, times: Tensor, states: Tensor) -> Tensor:
@@ -200,15 +194,21 @@ class ContinuousModel(nn.Module):
         )
 
 
-def features_of(complex: CellComplex, x: Tensor | None) -> Tensor:
-    """``x``, by default ``complex.x[0]``; ValueError unless there is one row for each vertex."""
-    if x is None:
-        if 0 not in complex.x:
-            raise ValueError("x[0] is missing: give features to the vertices, or give x")
-        x = complex.x[0]
-    if isinstance(x, Tensor) and x.shape[:1] != (complex.num_cells(0),):
-        raise ValueError(
-            f"features must have one row for each of {complex.num_cells(0)} vertices, got shape "
-            f"{tuple(x.shape)}"
+def integrate(
+    complex: CellComplex, law: Any, x: Tensor, time: float, solver: str, **options: Any
+) -> Solution:
+    """:func:`topodiff.solvers.diffuse`, with errors controlled for each graph of a batch.
+
+    Raises:
+        RuntimeError: the solver did not reach the end.
+    """
+    if solver in _ADAPTIVE and complex.num_complexes > 1:
+        options.setdefault("ptr", complex.ptr[0])
+    solution = diffuse(law, x, time, solver, **options)
+    if solution.status != "ok":
+        raise RuntimeError(
+            f"the diffusion ended with status {solution.status!r} after "
+            f"{solution.stats.evaluations} evaluations: raise the tolerances or lower the time, or "
+            "take another solver"
         )
-    return x
+    return solution

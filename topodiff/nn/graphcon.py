@@ -8,14 +8,13 @@ from topodiff.complexes import CellComplex
 from topodiff.dynamics import ControlledOscillator
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
-from topodiff.nn.continuous import features_of
+from topodiff.nn.continuous import integrate
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.gat import GATLayer
 from topodiff.nn.gcn import GCNLayer
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import check_arguments
-from topodiff.solvers import diffuse
+from topodiff.nn.vertex_model import check_arguments, vertex_features
 
 COUPLINGS = ("gcn", "gat")
 RESIDUALS = (None, "own", "learnt")
@@ -125,19 +124,14 @@ class GraphCON(nn.Module):
 
     def states(self, complex: CellComplex, x: Tensor | None = None) -> list[Tensor]:
         """x at the start and after every step, (n_0, hidden_channels) each."""
-        x = self.encoder(features_of(complex, x))
+        x = self.encoder(vertex_features(complex, x, self.encoder.in_channels))
         if self.encode_activation:
             x = activate(x, self.activation)
         state = self.dropout(x), self.dropout(x)
         found = [state[0]]
         for step in range(self.num_layers):
             law = self.law(complex, step)
-            solution = diffuse(law, state, self.dt, self.solver, num_steps=1)
-            if solution.status != "ok":
-                raise RuntimeError(
-                    f"step {step + 1} of {self.num_layers} ended with status "
-                    f"{solution.status!r}: take a smaller dt"
-                )
+            solution = integrate(complex, law, state, self.dt, self.solver, num_steps=1)
             assert solution.v is not None
             state = self.dropout(solution.x), self.dropout(solution.v)
             found.append(state[0])

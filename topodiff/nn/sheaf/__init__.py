@@ -1,5 +1,6 @@
 """Neural sheaf diffusion: restriction maps learnt from features, and diffusion along them."""
 
+from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.cochains import (
     CochainSheafDiffusion,
     FlowSheafDiffusion,
@@ -22,4 +23,5 @@ __all__ = [
     "SheafCochainLayer",
     "SheafDiffusionLayer",
     "SheafLearner",
+    "SheafModel",
 ]

@@ -23,7 +23,25 @@ MAPS = (*MAP_FAMILIES, "bundle")
 class SheafModel(nn.Module):
     """Encoder to states (n, d', hidden_channels), decoder, and the making of layers between.
 
-    Arguments are those of :class:`topodiff.nn.NeuralSheafDiffusion`.
+    Args:
+        in_channels: features of each vertex.
+        hidden_channels: width of each stalk coordinate ("hidden" as published).
+        out_channels: width of the result.
+        stalk_dim: d, of the learnt stalks; at least 2 for orthogonal maps.
+        maps: ``"identity"``, ``"scalar"``, ``"diagonal"``, ``"orthogonal"``,
+            ``"special_orthogonal"``, ``"general"`` or ``"bundle"``.
+        parametrization: of orthogonal maps; see :class:`topodiff.sheaves.Orthogonal`. Angles are
+            2 pi times their activated parameters, rotation vectors pi times.
+        dropout, input_dropout: probabilities.
+        low_pass, high_pass: one more stalk coordinate each, on which the operator is fixed:
+            ``D + A`` averages over neighbours, ``D - A`` takes differences (the graph Laplacian).
+        edge_weights: learn one for each edge. (The published models do so for orthogonal maps.)
+        second_linear: one more linear map before diffusion.
+        left_weights, right_weights: learn W_1 and W_2.
+        activation: act, one of ``kernels.ACTIVATIONS``.
+        sheaf_activation: of the parameters of the maps.
+        normalized: False, True or ``"augmented"``, ``(D + I)^{-1/2} L (D + I)^{-1/2}``.
+        learner: ``"concat"``, ``"sum"`` or ``"attention"``; see :class:`SheafLearner`.
     """
 
     def __init__(
@@ -31,20 +49,22 @@ class SheafModel(nn.Module):
         in_channels: int,
         hidden_channels: int,
         out_channels: int,
-        stalk_dim: int,
+        stalk_dim: int = 3,
         *,
-        maps: str,
-        parametrization: str | None,
-        dropout: float,
-        input_dropout: float,
-        low_pass: bool,
-        high_pass: bool,
-        edge_weights: bool,
-        second_linear: bool,
-        activation: str,
-        sheaf_activation: str,
-        learner: str,
-        **of_layers: Any,
+        maps: str = "orthogonal",
+        parametrization: str | None = None,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        low_pass: bool = False,
+        high_pass: bool = False,
+        edge_weights: bool = False,
+        second_linear: bool = False,
+        left_weights: bool = True,
+        right_weights: bool = True,
+        activation: str = "elu",
+        sheaf_activation: str = "tanh",
+        normalized: bool | str = "augmented",
+        learner: str = "concat",
     ) -> None:
         super().__init__()
         check_arguments(
@@ -65,7 +85,8 @@ class SheafModel(nn.Module):
         if not self.flat:
             self._of_learners |= {"kind": learner, "edge_weights": edge_weights}
         self._of_layers: dict[str, Any] = {
-            "low_pass": low_pass, "high_pass": high_pass, "activation": activation, **of_layers
+            "low_pass": low_pass, "high_pass": high_pass, "left_weights": left_weights,
+            "right_weights": right_weights, "activation": activation, "normalized": normalized,
         }  # fmt: skip
         width = self.stalk_dim * hidden_channels
         self.input = FeatureLinear(in_channels, width, input_dropout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -32,21 +34,8 @@ class NeuralSheafDiffusion(SheafModel):
         out_channels: width of the result.
         stalk_dim: d, of the learnt stalks; at least 2 for orthogonal maps.
         num_layers: T.
-        maps: ``"identity"``, ``"scalar"``, ``"diagonal"``, ``"orthogonal"``,
-            ``"special_orthogonal"``, ``"general"`` or ``"bundle"``.
-        parametrization: of orthogonal maps; see :class:`topodiff.sheaves.Orthogonal`. Angles are
-            2 pi times their activated parameters, rotation vectors pi times.
-        dropout, input_dropout: probabilities.
-        low_pass, high_pass: one more stalk coordinate each, on which the operator is fixed:
-            ``D + A`` averages over neighbours, ``D - A`` takes differences (the graph Laplacian).
-        edge_weights: learn one for each edge. (The published models do so for orthogonal maps.)
-        second_linear: one more linear map before diffusion.
-        left_weights, right_weights: learn W_1 and W_2.
-        activation: act, one of ``kernels.ACTIVATIONS``.
-        sheaf_activation: of the parameters of the maps.
-        normalized: False, True or ``"augmented"``, ``(D + I)^{-1/2} L (D + I)^{-1/2}``.
-        learner: ``"concat"``, ``"sum"`` or ``"attention"``; see :class:`SheafLearner`.
         shared_sheaf: one sheaf, learnt from ``x_0``, for all layers.
+        options: ``maps``, ``dropout``, ``low_pass``, ... of :class:`SheafModel`.
     """
 
     def __init__(
@@ -57,32 +46,12 @@ class NeuralSheafDiffusion(SheafModel):
         stalk_dim: int = 3,
         num_layers: int = 4,
         *,
-        maps: str = "orthogonal",
-        parametrization: str | None = None,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        low_pass: bool = False,
-        high_pass: bool = False,
-        edge_weights: bool = False,
-        second_linear: bool = False,
-        left_weights: bool = True,
-        right_weights: bool = True,
-        activation: str = "elu",
-        sheaf_activation: str = "tanh",
-        normalized: bool | str = "augmented",
-        learner: str = "concat",
         shared_sheaf: bool = False,
+        **options: Any,
     ) -> None:
         if num_layers < 0:
             raise ValueError(f"num_layers must be at least 0, got {num_layers}")
-        super().__init__(
-            in_channels, hidden_channels, out_channels, stalk_dim,
-            maps=maps, parametrization=parametrization, dropout=dropout,
-            input_dropout=input_dropout, low_pass=low_pass, high_pass=high_pass,
-            edge_weights=edge_weights, second_linear=second_linear, activation=activation,
-            sheaf_activation=sheaf_activation, learner=learner, left_weights=left_weights,
-            right_weights=right_weights, normalized=normalized,
-        )  # fmt: skip
+        super().__init__(in_channels, hidden_channels, out_channels, stalk_dim, **options)
         self.shared_sheaf = shared_sheaf
         layers = [self.make_layer(t == 0 or not shared_sheaf) for t in range(num_layers)]
         self.layers = nn.ModuleList(layers)
