@@ -48,6 +48,8 @@ def sheaf_blocks(
     Returns:
         Diagonal (n_0, d, d), (n_0, d) or (n_0,), and blocks (n_1, d, d), (n_1, d) or (n_1,).
     """
+    if normalized and maps is not None and maps.dim() < 3 and weights is None:
+        return _fused(maps, incidence, normalized == "augmented")
     number = next(t for t in (maps, weights, like) if t is not None)
     diagonal = _diagonal(maps, incidence, number, weights, orthogonal)
     if not normalized:
@@ -106,6 +108,14 @@ class VertexGram(Gram):
         if not recorded:
             self._kept = state, blocks
         return blocks
+
+
+def _fused(maps: Tensor, i: Incidence, augmented: bool) -> Blocks:
+    """The normalised blocks of diagonal or scalar maps, in one pass over the edges."""
+    columns = maps if maps.dim() == 2 else maps.unsqueeze(1)
+    diagonal, blocks = kernels.edge_blocks(columns, i.face, i.face_ptr, i.by_face, augmented)
+    shape = maps.shape[1:]
+    return diagonal.reshape(-1, *shape), blocks.reshape(-1, *shape)
 
 
 def _ends(of_incidences: Tensor) -> tuple[Tensor, Tensor]:

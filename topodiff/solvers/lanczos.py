@@ -97,7 +97,7 @@ class _Process:
         """``A v - beta_{k-1} v_{k-1} - alpha_k v``; alpha_k is found if it is not known."""
         w = self.operator @ v
         if k:
-            w = w.sub_(before, alpha=self.beta[k - 1]) if k else w
+            w = w.sub_(before, alpha=self.beta[k - 1])
         if k == len(self.alpha):
             self.alpha.append(_dot(w, v))
         return w.sub_(v, alpha=self.alpha[k])

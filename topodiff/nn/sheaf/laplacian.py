@@ -64,21 +64,12 @@ def graph_operator(
     incidence = incidence_at(K, 1)
     if weights is None:
         return BlockOperator(incidence, *_graph_blocks(K, normalized, like))
-    blocks = _diagonal_blocks(incidence, weights.unsqueeze(1), normalized)
-    return BlockOperator(incidence, *(b.squeeze(1) for b in blocks))
-
-
-def _diagonal_blocks(incidence: Incidence, maps: Tensor, normalized: Normalization) -> Blocks:
-    if not normalized:
-        return sheaf_blocks(maps, incidence)
-    graph = (incidence.face, incidence.face_ptr, incidence.by_face)
-    return kernels.edge_blocks(maps, *graph, augmented=normalized == "augmented")
+    return BlockOperator(incidence, *sheaf_blocks(weights, incidence, normalized=normalized))
 
 
 def _graph_blocks(K: CellComplex, normalized: Normalization, like: Tensor) -> Blocks:
     def make() -> Blocks:
-        with torch.no_grad():
-            return sheaf_blocks(None, incidence_at(K, 1), like=like, normalized=normalized)
+        return sheaf_blocks(None, incidence_at(K, 1), like=like, normalized=normalized)
 
     return keep(K, ("graph blocks", normalized, like.dtype), make)
 
@@ -106,11 +97,7 @@ def sheaf_operator(
     assert maps is not None, "only identity maps are None, and they are orthogonal"
     if weights is not None:
         maps = maps * weights.reshape(-1, *[1] * (maps.dim() - 1))
-    if maps.dim() == 3:
-        return BlockOperator(incidence, *sheaf_blocks(maps, incidence, normalized=normalized))
-    if maps.dim() == 2:
-        return BlockOperator(incidence, *_diagonal_blocks(incidence, maps, normalized))
-    return graph_operator(K, maps, normalized, like)
+    return BlockOperator(incidence, *sheaf_blocks(maps, incidence, normalized=normalized))
 
 
 def filter_operator(
