@@ -14,11 +14,13 @@ if TYPE_CHECKING:
         datasets,
         diagnostics,
         dynamics,
+        geometry,
         kernels,
         liftings,
         molecules,
         nn,
         operators,
+        plotting,
         sheaves,
         solvers,
         testing,
@@ -43,8 +45,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _SUBPACKAGES = (
-    "complexes", "datasets", "diagnostics", "dynamics", "kernels", "liftings", "molecules", "nn",
-    "operators", "sheaves", "solvers", "testing", "training",
+    "complexes", "datasets", "diagnostics", "dynamics", "geometry", "kernels", "liftings",
+    "molecules", "nn", "operators", "plotting", "sheaves", "solvers", "testing", "training",
 )  # fmt: skip
 _HOME = {
     **dict.fromkeys(("CellComplex", "batch", "unbatch"), "topodiff.complexes"),
@@ -77,11 +79,13 @@ __all__ = [
     "from_scipy",
     "from_smiles",
     "from_toponetx",
+    "geometry",
     "kernels",
     "liftings",
     "molecules",
     "nn",
     "operators",
+    "plotting",
     "read_table",
     "sheaves",
     "solvers",
