@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.spatial import cKDTree
 from torch import Tensor
 
 from topodiff import kernels
+from topodiff.complexes import CellComplex
+from topodiff.liftings import ReorderLifting
 
 try:
     import torch_scatter
@@ -52,11 +52,8 @@ def mesh_edges(n: int, m: int) -> np.ndarray:
 
 def reorder(n: int, edges: np.ndarray) -> np.ndarray:
     """The same graph with its vertices in reverse Cuthill-McKee order."""
-    matrix = csr_array((np.ones(edges.shape[1], np.int8), tuple(edges)), shape=(n, n))
-    order = reverse_cuthill_mckee((matrix + matrix.T).tocsr(), symmetric_mode=True)
-    rank = np.empty(n, np.int64)
-    rank[order] = np.arange(n)
-    return _canonical(n, rank[edges], edges.shape[1], np.random.default_rng(0))
+    K = CellComplex.from_edges(n, torch.from_numpy(edges))
+    return ReorderLifting()(K).edge_index.numpy()
 
 
 @dataclass

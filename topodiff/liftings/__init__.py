@@ -9,6 +9,7 @@ from topodiff.liftings.clique import CliqueLifting
 from topodiff.liftings.features import FeatureLifting
 from topodiff.liftings.neighborhood import NeighborhoodLifting
 from topodiff.liftings.points import AlphaLifting, VietorisRipsLifting
+from topodiff.liftings.reorder import ReorderLifting
 from topodiff.liftings.ring import RingLifting
 from topodiff.liftings.skeleton import SkeletonLifting
 
@@ -19,6 +20,7 @@ __all__ = [
     "FeatureLifting",
     "Lifting",
     "NeighborhoodLifting",
+    "ReorderLifting",
     "RingLifting",
     "SkeletonLifting",
     "VietorisRipsLifting",

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
-from topodiff.complexes import CellComplex, batch, canonical_form
-from topodiff.complexes.canonical import inverse_permutation
-
-
-class Renumbered(NamedTuple):
-    """``complex``, and per rank how its cells arose: cell k is ``flip[r][k]`` times the cell
-    ``order[r][k]`` of the complex before."""
-
-    complex: CellComplex
-    order: list[Tensor]
-    flip: list[Tensor]
+from topodiff.complexes import CellComplex, batch
+from topodiff.complexes.renumber import Renumbered
+from topodiff.complexes.renumber import renumber as renumber_by
 
 
 def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renumbered:
@@ -45,29 +34,8 @@ def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renu
 
 
 def _renumber_one(complex: CellComplex, generator: torch.Generator, oriented: bool) -> Renumbered:
-    old_vertex = torch.randperm(complex.num_cells(0), generator=generator)
-    boundaries = {
-        r: (complex.boundary_index(r), complex.boundary_sign(r)) for r in range(1, complex.rank + 1)
-    }
-    if complex.rank:
-        (tail_and_head, edge), sign = boundaries[1]
-        new_vertex = inverse_permutation(old_vertex)
-        boundaries[1] = (torch.stack([new_vertex[tail_and_head], edge]), sign)
-    form = canonical_form(complex.shape, boundaries)
-    order = [old_vertex, *form.order[1:]]
-
-    def move(data: Mapping[int, Tensor]) -> dict[int, Tensor]:
-        moved = {r: t[order[r]] for r, t in data.items()}
-        return {r: _times(form.flip[r], t) if oriented else t for r, t in moved.items()}
-
-    renumbered = form.complex.replace(
-        x=move(complex.x),
-        weights={r: t[order[r]] for r, t in complex.weights.items()},
-        labels={r: t[order[r]] for r, t in complex.labels.items()},
-        positions=None if complex.positions is None else complex.positions[old_vertex],
-        y=complex.y,
-    )
-    return Renumbered(renumbered, order, form.flip)
+    order = torch.randperm(complex.num_cells(0), generator=generator)
+    return renumber_by(complex, order, oriented=oriented)
 
 
 def reorient(complex: CellComplex, seed: int) -> tuple[CellComplex, list[Tensor]]:

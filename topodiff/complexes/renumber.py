@@ -1,0 +1,59 @@
+"""The same complex with its vertices in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from topodiff.complexes.canonical import canonical_form, inverse_permutation
+from topodiff.complexes.complex import CellComplex
+
+
+class Renumbered(NamedTuple):
+    """``complex``, and per rank how its cells arose: cell k is ``flip[r][k]`` times the cell
+    ``order[r][k]`` of the complex before."""
+
+    complex: CellComplex
+    order: list[Tensor]
+    flip: list[Tensor]
+
+
+def renumber(complex: CellComplex, order: Tensor, *, oriented: bool = False) -> Renumbered:
+    """Number the vertices of one complex anew; all other cells follow, and all data with them.
+
+    Args:
+        complex: a single one, not a union.
+        order: (n_0,) a permutation: vertex k is ``order[k]`` of before.
+        oriented: data ``x`` on cells of rank 1 and above changes sign with the orientation of its
+            cell, as a flow does.
+    """
+    boundaries = {
+        r: (complex.boundary_index(r), complex.boundary_sign(r)) for r in range(1, complex.rank + 1)
+    }
+    if complex.rank:
+        (tail_and_head, edge), sign = boundaries[1]
+        boundaries[1] = (torch.stack([inverse_permutation(order)[tail_and_head], edge]), sign)
+    form = canonical_form(complex.shape, boundaries)
+    orders = [order, *form.order[1:]]
+
+    def move(data: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        return {r: t[orders[r]] for r, t in data.items()}
+
+    x = move(complex.x)
+    if oriented:
+        x = {r: t * _column(form.flip[r], t) for r, t in x.items()}
+    moved = form.complex.replace(
+        x=x,
+        weights=move(complex.weights),
+        labels=move(complex.labels),
+        positions=None if complex.positions is None else complex.positions[order],
+        y=complex.y,
+    )
+    return Renumbered(moved, orders, form.flip)
+
+
+def _column(sign: Tensor, like: Tensor) -> Tensor:
+    return sign.to(like.dtype).reshape(-1, *[1] * (like.dim() - 1))
