@@ -1,20 +1,15 @@
-"""Pictures of results, with matplotlib (the extra ``plot``)."""
+"""Measured against predicted values."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from topodiff.plotting.extra import new_figure
 from topodiff.training.files import write_bytes
-
-
-def available() -> bool:
-    """Whether matplotlib is installed."""
-    return importlib.util.find_spec("matplotlib") is not None
 
 
 def parity_plot(
@@ -28,9 +23,7 @@ def parity_plot(
         predicted, measured: (n, columns); rows with a NaN are left out.
         spread: (n, columns) drawn as error bars where it is a number.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(names), 4.2), layout="constrained")
+    figure = new_figure(4.2 * len(names), 4.2)
     for k, name in enumerate(names):
         axes = figure.add_subplot(1, len(names), k + 1)
         known = measured[:, k].isfinite() & predicted[:, k].isfinite()

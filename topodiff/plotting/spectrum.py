@@ -1,0 +1,50 @@
+"""Spectra of operators, one over the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from topodiff.plotting.extra import new_figure
+
+
+def draw_spectrum(spectra: Mapping[str, Tensor], bins: int = 40) -> Any:
+    """Eigenvalues in rising order, and their density, for example before and after training.
+
+    Args:
+        spectra: name -> (k,) eigenvalues, as ``topodiff.operators.eigenvalues`` gives them.
+        bins: of the histograms, which all share.
+
+    Returns:
+        A ``matplotlib.figure.Figure``.
+
+    Raises:
+        ValueError: for no spectra, empty ones, more than one dimension, or values not finite.
+        ImportError: without matplotlib.
+    """
+    values = {}
+    for name, given in spectra.items():
+        found = np.sort(given.detach().double().cpu().numpy())
+        if found.ndim != 1 or found.size == 0 or not np.isfinite(found).all():
+            raise ValueError(
+                f"a spectrum is a vector of finite eigenvalues, got shape {found.shape} for "
+                f"{name!r}"
+            )
+        values[name] = found
+    if not values:
+        raise ValueError("give one spectrum at least: {name: eigenvalues}")
+    low = min(v[0] for v in values.values())
+    high = max(v[-1] for v in values.values())
+    edges = np.linspace(low, high if high > low else low + 1, bins + 1)
+    figure = new_figure(8.5, 3.6)
+    left, right = figure.subplots(1, 2)
+    for name, found in values.items():
+        (line,) = left.plot(np.arange(len(found)), found, ".-", label=name)
+        right.hist(found, edges, density=True, alpha=0.5, color=line.get_color(), label=name)
+    left.set(xlabel="number", ylabel="eigenvalue")
+    right.set(xlabel="eigenvalue", ylabel="density")
+    left.legend()
+    return figure
