@@ -26,7 +26,7 @@ from rich.table import Table
 
 from topodiff.datasets import load_nodes
 from topodiff.training.files import write_json
-from topodiff.training.heterophily import build
+from topodiff.training.heterophily import HETEROPHILY
 from topodiff.training.heterophily_settings import settings
 
 RESULTS = Path(__file__).parent / "results" / "heterophily_steps.json"
@@ -62,7 +62,7 @@ def measure(dataset: str, model_name: str, repeats: int) -> dict[str, Any]:
     """One model on one graph."""
     data = load_nodes(dataset)
     options = settings(dataset, model_name)
-    model = build(model_name, data.num_features, data.num_classes, options)
+    model = HETEROPHILY.build(model_name, data.num_features, data.num_classes, options)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)  # as in fit_nodes
     known = data.y >= 0
 

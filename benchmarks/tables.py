@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from topodiff.datasets.nodes import SOURCES
-from topodiff.training.heterophily import MODELS, Summary, summarize
+from topodiff.training.heterophily import MODELS
 from topodiff.training.heterophily_settings import PUBLISHED
+from topodiff.training.node_benchmark import Summary, summarize
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"

@@ -1,5 +1,6 @@
 """``topodiff bench heterophily`` on the smallest data set, where there is a copy of it."""
 
+import dataclasses
 import json
 
 import pytest
@@ -14,8 +15,9 @@ runner = CliRunner()
 @pytest.fixture
 def bench(mirror, tmp_path, monkeypatch):
     fast = {"hidden_channels": 4, "num_layers": 2, "epochs": 2}
+    bench = dataclasses.replace(heterophily.HETEROPHILY, settings=lambda dataset, model: dict(fast))
     for module in (heterophily, tuning):
-        monkeypatch.setattr(module, "settings", lambda dataset, model: dict(fast))
+        monkeypatch.setattr(module, "HETEROPHILY", bench)
     out = tmp_path / "results.json"
 
     def run(*arguments):

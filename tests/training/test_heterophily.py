@@ -10,18 +10,10 @@ import torch
 
 from topodiff.complexes import CellComplex
 from topodiff.datasets import NodeDataset
-from topodiff.training import heterophily, tuning
-from topodiff.training.heterophily import (
-    DATASETS,
-    MODELS,
-    Key,
-    benchmark,
-    build,
-    plan,
-    run,
-    summarize,
-)
+from topodiff.training import tuning
+from topodiff.training.heterophily import DATASETS, HETEROPHILY, MODELS
 from topodiff.training.heterophily_settings import PUBLISHED, settings
+from topodiff.training.node_benchmark import Key, summarize
 from topodiff.training.results import ResultsFile
 from topodiff.training.tuning import best_trial, draw, tune
 
@@ -30,7 +22,8 @@ FAST = {"hidden_channels": 4, "num_layers": 2, "epochs": 3}
 
 @pytest.fixture
 def toy(monkeypatch):
-    """A ring of alternating classes under the name texas, and count of how often it was loaded."""
+    """A ring of alternating classes under the name texas, how often it was loaded, and the
+    benchmark with it."""
     n = 24
     ring = torch.stack([torch.arange(n), (torch.arange(n) + 1) % n])
     y = torch.arange(n) % 2
@@ -44,24 +37,23 @@ def toy(monkeypatch):
         loaded.append(name)
         return data
 
-    for module in (heterophily, tuning):
-        monkeypatch.setattr(module, "load_nodes", load)
-        monkeypatch.setattr(module, "settings", lambda dataset, model: dict(FAST))
-    return data, loaded
+    fast = dataclasses.replace(HETEROPHILY, load=load, settings=lambda dataset, model: dict(FAST))
+    monkeypatch.setattr(tuning, "HETEROPHILY", fast)
+    return data, loaded, fast
 
 
 def test_runs_are_done_once(toy, tmp_path):
-    _, loaded = toy
+    _, loaded, bench = toy
     out = tmp_path / "results.json"
-    keys = plan(["texas"], ["mlp", "gcn"], range(2), range(2))
+    keys = bench.plan(["texas"], ["mlp", "gcn"], range(2), range(2))
     assert len(keys) == 8
-    started = benchmark(keys, out)
+    started = bench.run_all(keys, out)
     assert [next(started)[1]["split"] for _ in range(3)] == [0, 1, 0]
     started.close()  # stopped in the middle
     assert len(ResultsFile(out).groups()[0]["results"]) == 3
-    done = [result is not None for _, result in benchmark(keys, out)]
+    done = [result is not None for _, result in bench.run_all(keys, out)]
     assert done == [False] * 3 + [True] * 5
-    assert all(result is None for _, result in benchmark(keys, out))
+    assert all(result is None for _, result in bench.run_all(keys, out))
     assert loaded == ["texas"] * 2
     groups = ResultsFile(out).groups()
     assert [(g["model"], len(g["results"])) for g in groups] == [("gcn", 4), ("mlp", 4)]
@@ -69,23 +61,24 @@ def test_runs_are_done_once(toy, tmp_path):
     assert "processor" in groups[0]["run"]
 
 
-def test_other_settings_replace_results(toy, tmp_path, monkeypatch):
+def test_other_settings_replace_results(toy, tmp_path):
+    bench = toy[2]
     out = tmp_path / "results.json"
-    keys = plan(["texas"], ["mlp"], range(2), [0])
-    list(benchmark(keys, out))
-    monkeypatch.setattr(heterophily, "settings", lambda d, m: {**FAST, "epochs": 2})
-    assert all(result is not None for _, result in benchmark(keys, out))
+    keys = bench.plan(["texas"], ["mlp"], range(2), [0])
+    list(bench.run_all(keys, out))
+    bench = dataclasses.replace(bench, settings=lambda d, m: {**FAST, "epochs": 2})
+    assert all(result is not None for _, result in bench.run_all(keys, out))
     (group,) = ResultsFile(out).groups()
     assert group["settings"]["epochs"] == 2
     assert [r["epochs"] for r in group["results"]] == [2, 2]
 
 
 def test_a_run_depends_on_its_key_alone(toy):
-    data, _ = toy
+    data, _, bench = toy
     options = {**FAST, "dropout": 0.5, "epochs": 10}
-    first = run(data, "gcn", 0, 1, options)
+    first = bench.run(data, "gcn", 0, 1, options)
     torch.manual_seed(99)
-    again = run(data, "gcn", 0, 1, options)
+    again = bench.run(data, "gcn", 0, 1, options)
     for result in (first, again):
         del result["cpu_seconds"]
     assert first == again
@@ -93,11 +86,11 @@ def test_a_run_depends_on_its_key_alone(toy):
 
 
 def test_test_vertices_are_seen_after_training_alone(toy):
-    data, _ = toy
+    data, _, bench = toy
     wrong = torch.where(data.test[0], 1 - data.y, data.y)
     other = dataclasses.replace(data, y=wrong)
     options = {**FAST, "epochs": 30, "learning_rate": 0.1}
-    a, b = (run(d, "mlp", 0, 0, options) for d in (data, other))
+    a, b = (bench.run(d, "mlp", 0, 0, options) for d in (data, other))
     assert a["test"] == pytest.approx(1 - b["test"])
     assert a["test"] > 0.7
     for name in ("valid", "best_epoch", "epochs"):
@@ -106,12 +99,12 @@ def test_test_vertices_are_seen_after_training_alone(toy):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_settings_fit_the_constructors(toy, model):
-    data, _ = toy
+    data, _, bench = toy
     for dataset in DATASETS:
         options = settings(dataset, model)
-        built = build(model, 3, 2, options)
+        built = bench.build(model, 3, 2, options)
         assert built(data.complex).shape == (24, 2)
-        run(data, model, 0, 0, {**options, "epochs": 1})
+        bench.run(data, model, 0, 0, {**options, "epochs": 1})
 
 
 def test_published_settings_and_numbers():
@@ -130,12 +123,12 @@ def test_published_settings_and_numbers():
 
 def test_unknown_names():
     with pytest.raises(ValueError, match=r"no data set 'texa'; did you mean texas"):
-        plan(["texa"], ["mlp"], [0], [0])
+        HETEROPHILY.plan(["texa"], ["mlp"], [0], [0])
     with pytest.raises(ValueError, match=r"no model 'nsd'; did you mean"):
-        plan(["texas"], ["nsd"], [0], [0])
+        HETEROPHILY.plan(["texas"], ["nsd"], [0], [0])
     with pytest.raises(ValueError, match="splits 0 to 9, got 10"):
-        plan(["texas"], ["mlp"], [9, 10], [0])
-    assert plan(["texas"], ["mlp"], [1], [2]) == [Key("texas", "mlp", 2, 1)]
+        HETEROPHILY.plan(["texas"], ["mlp"], [9, 10], [0])
+    assert HETEROPHILY.plan(["texas"], ["mlp"], [1], [2]) == [Key("texas", "mlp", 2, 1)]
 
 
 def test_summary():
@@ -191,7 +184,7 @@ def test_the_file_is_json_with_a_line_per_result(tmp_path):
 def test_tuning(toy, tmp_path, monkeypatch):
     space = {"mlp": {"hidden_channels": [2, 4, 8], "weight_decay": (1e-4, 1e-2)}}
     monkeypatch.setattr(tuning, "SPACE", space)
-    _, loaded = toy
+    loaded = toy[1]
     out = tmp_path / "tuning.json"
     for trial in [0, 1, 2, 1]:
         tune("texas", "mlp", trial, out)

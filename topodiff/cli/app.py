@@ -173,3 +173,33 @@ def heterophily(
             tune_command(datasets, models, tune, out, threads)
         else:
             heterophily_command(datasets, models, splits, seeds, out, threads)
+
+
+@bench.command(cls=many_values("--datasets", "--models", "--splits"))
+def diffusion(
+    datasets: Annotated[
+        list[str] | None, typer.Option(help="One or several; six if omitted.")
+    ] = None,
+    models: Annotated[
+        list[str] | None, typer.Option(help="One or several; all if omitted.")
+    ] = None,
+    splits: Annotated[
+        list[str] | None, typer.Option(help="planetoid, random, geom; all if omitted.")
+    ] = None,
+    runs: Annotated[
+        int | None,
+        typer.Option(help="Seeds (planetoid: 5) or splits (others: 10) for each model."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="File of results; runs that are in it are not done again.")
+    ] = Path("diffusion.json"),
+    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 1,
+) -> None:
+    """Classify vertices by diffusion and oscillation: our numbers beside the published ones."""
+    with one_line_errors():
+        from topodiff.cli.bench import diffusion_command
+        from topodiff.datasets.citations import NAMES
+        from topodiff.training.diffusion import MODELS, SPLITS, WEB_PAGES
+
+        datasets, models = datasets or [*NAMES, *WEB_PAGES], models or [*MODELS]
+        diffusion_command(datasets, models, splits or [*SPLITS], runs, out, threads)

@@ -1,8 +1,8 @@
-"""``topodiff bench heterophily``: runs with progress, and the table beside published numbers."""
+"""``topodiff bench``: runs with progress, and the table beside published numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from topodiff.training.heterophily import Key, Summary, benchmark, plan, summarize
-from topodiff.training.heterophily_settings import PUBLISHED
+from topodiff.training import diffusion, heterophily
+from topodiff.training.node_benchmark import Key, NodeBenchmark, Summary, summarize
 from topodiff.training.results import ResultsFile
 from topodiff.training.run import Record
 from topodiff.training.tuning import best_trial, tune
@@ -25,7 +25,26 @@ def heterophily_command(
 ) -> None:
     """Do all runs that are not in ``out`` and print the table."""
     _at_least_one(splits=splits, seeds=seeds, threads=threads)
-    keys = plan(datasets, models, range(splits), range(seeds))
+    bench = heterophily.HETEROPHILY
+    keys = bench.plan(datasets, models, range(splits), range(seeds))
+    _run_and_print(bench, keys, out, threads)
+
+
+def diffusion_command(
+    datasets: Sequence[str],
+    models: Sequence[str],
+    splits: Sequence[str],
+    runs: int | None,
+    out: Path,
+    threads: int,
+) -> None:
+    """As :func:`heterophily_command`, for models in continuous time."""
+    _at_least_one(threads=threads, **({} if runs is None else {"runs": runs}))
+    keys = diffusion.plan(datasets, models, splits, runs)
+    _run_and_print(diffusion.DIFFUSION, keys, out, threads)
+
+
+def _run_and_print(bench: NodeBenchmark, keys: Sequence[Key], out: Path, threads: int) -> None:
     _check_out(out)
     torch.set_num_threads(threads)
     console = Console()
@@ -36,9 +55,11 @@ def heterophily_command(
             advance("", _note(record))
 
         advance(_name(next(current)), "")
-        for _ in benchmark(keys, out, on_epoch):
+        for _ in bench.run_all(keys, out, on_epoch):
             advance(_name(next(current, keys[-1])), "done")
-    console.print(results_table(summarize(ResultsFile(out).groups()), datasets, models))
+    done = {(key.dataset, key.model): None for key in keys}
+    found = summarize(ResultsFile(out).groups())
+    console.print(results_table({pair: found[pair] for pair in done}, bench.published))
     console.print(f"results are in {out}", markup=False, highlight=False)
 
 
@@ -47,7 +68,8 @@ def tune_command(
 ) -> None:
     """Random search on validation vertices; prints the best settings of every pair."""
     _at_least_one(trials=trials, threads=threads)
-    pairs = [(key.dataset, key.model) for key in plan(datasets, models, [0], [0])]
+    bench = heterophily.HETEROPHILY
+    pairs = [(key.dataset, key.model) for key in bench.plan(datasets, models, [0], [0])]
     _check_out(out)
     torch.set_num_threads(threads)
     console = Console()
@@ -64,26 +86,24 @@ def tune_command(
 
 
 def results_table(
-    found: dict[tuple[str, str], Summary], datasets: Sequence[str], models: Sequence[str]
+    found: Mapping[tuple[str, str], Summary],
+    published: Mapping[tuple[str, str], tuple[float, float]],
 ) -> Table:
-    """Test metrics in percent beside the published ones."""
+    """Test metrics in percent beside the published ones, a row for each data set and model."""
     table = Table("data set", "model", title="percent, mean ± standard deviation")
     for name in ("test", "published", "validation", "runs", "CPU s"):
         table.add_column(name, justify="right", no_wrap=True)
-    for dataset in datasets:
-        for model in models:
-            if (dataset, model) not in found:
-                continue
-            ours, published = found[dataset, model], PUBLISHED.get((dataset, model))
-            table.add_row(
-                dataset,
-                model,
-                f"{ours.mean:.2f} ± {ours.std:.2f}",
-                "" if published is None else f"{published[0]:.2f} ± {published[1]:.2f}",
-                f"{ours.valid:.2f}",
-                str(ours.runs),
-                f"{ours.seconds:.1f}",
-            )
+    for (dataset, model), ours in found.items():
+        theirs = published.get((dataset, model))
+        table.add_row(
+            dataset,
+            model,
+            f"{ours.mean:.2f} ± {ours.std:.2f}",
+            "" if theirs is None else f"{theirs[0]:.2f} ± {theirs[1]:.2f}",
+            f"{ours.valid:.2f}",
+            str(ours.runs),
+            f"{ours.seconds:.1f}",
+        )
     return table
 
 

@@ -1,5 +1,6 @@
 """Benchmark data sets, from a mirror folder (``TOPODIFF_MIRROR``) or their public addresses."""
 
+from topodiff.datasets.citations import load_citations
 from topodiff.datasets.download import DownloadError, fetch
 from topodiff.datasets.molecules import freesolv_demo, load, load_split, load_zinc, ring_complexes
 from topodiff.datasets.nodes import NodeDataset, load_nodes
@@ -10,6 +11,7 @@ __all__ = [
     "fetch",
     "freesolv_demo",
     "load",
+    "load_citations",
     "load_nodes",
     "load_split",
     "load_zinc",

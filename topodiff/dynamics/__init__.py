@@ -20,6 +20,7 @@ from topodiff.dynamics.regularizers import jacobian_norm, kinetic_energy, time_i
 from topodiff.dynamics.rewiring import (
     keep_heaviest,
     nearest_neighbors,
+    pagerank_rows,
     personalized_pagerank,
     within_radius,
 )
@@ -63,6 +64,7 @@ __all__ = [
     "nearest_neighbors",
     "normalize",
     "pearson",
+    "pagerank_rows",
     "personalized_pagerank",
     "quadratic_form",
     "scaled_dot",

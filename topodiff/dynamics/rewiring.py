@@ -76,13 +76,22 @@ def keep_heaviest(entries: Entries, weight: Tensor, fraction: float) -> Entries:
     return Entries.from_pairs(entries.row[chosen], entries.index[chosen], entries.num_rows)
 
 
-@torch.no_grad()
 def personalized_pagerank(
     matrix: Tensor, entries: Entries, k: int, *, teleport: float = 0.05, steps: int = 64
 ) -> Entries:
+    """The entries of :func:`pagerank_rows`, without their values."""
+    return pagerank_rows(matrix, entries, k, teleport=teleport, steps=steps)[0]
+
+
+@torch.no_grad()
+def pagerank_rows(
+    matrix: Tensor, entries: Entries, k: int, *, teleport: float = 0.05, steps: int = 64
+) -> tuple[Entries, Tensor]:
     """For every vertex itself and the k others of largest ``teleport sum_s (1 - teleport)^s P^s``,
-    P with the given entries (Klicpera et al., Diffusion improves graph learning, 2019); fewer where
-    fewer can be reached. Which of several alike are taken is open.
+    P with the given entries (Klicpera et al., Diffusion improves graph learning, 2019), and these
+    values (nnz,); fewer where fewer can be reached. Which of several alike are taken is open.
+
+    Memory grows with n k; time with n times the entries.
 
     Args:
         matrix: (nnz,) values of P, rows that sum to 1.
@@ -95,7 +104,7 @@ def personalized_pagerank(
         raise ValueError(f"teleport must be in (0, 1), got {teleport}")
     step = EntryOperator(entries, matrix).T
     width = max(_CHUNK // max(n, 1), 1)
-    rows, columns = [], []
+    rows, columns, values = [], [], []
     for start in range(0, n, width):
         count = min(width, n - start)
         mass = torch.zeros(n, count, dtype=matrix.dtype, device=matrix.device)
@@ -105,12 +114,18 @@ def personalized_pagerank(
         for s in range(steps):
             total += teleport * (1 - teleport) ** s * mass
             mass = step @ mass
-        total[start + own, own] = torch.inf
-        largest = total.T.topk(k + 1, dim=1)
-        row, place = (largest.values > 0).nonzero().unbind(1)
+        value = total.T.contiguous()
+        # the vertex itself is always among them
+        ranked = value.clone()
+        ranked[own, start + own] = torch.inf
+        column = ranked.topk(k + 1, dim=1).indices
+        value = value.gather(1, column)
+        row, place = (value > 0).nonzero().unbind(1)
         rows.append(start + row)
-        columns.append(largest.indices[row, place])
-    return Entries.from_pairs(torch.cat(rows), torch.cat(columns), n)
+        columns.append(column[row, place])
+        values.append(value[row, place])
+    row, column, value = (torch.cat(parts) for parts in (rows, columns, values))
+    return Entries.from_pairs(row, column, n), value
 
 
 def _distances(positions: Tensor):  # type: ignore[no-untyped-def]

@@ -32,6 +32,7 @@ class GraphCON(nn.Module):
         in_channels, hidden_channels, out_channels: widths.
         num_layers: N, the number of steps.
         dropout: of x and y at the start and after every step.
+        step_dropout: that after every step but the last; as ``dropout`` if None.
         coupling: ``gcn`` or ``gat``.
         heads: of gat, side by side.
         input_dropout: of the features; as ``dropout`` if None.
@@ -56,6 +57,7 @@ class GraphCON(nn.Module):
         coupling: str = "gcn",
         heads: int = 4,
         input_dropout: float | None = None,
+        step_dropout: float | None = None,
         dt: float = 1.0,
         alpha: float = 1.0,
         gamma: float = 1.0,
@@ -99,6 +101,7 @@ class GraphCON(nn.Module):
             nn.Linear(hidden_channels, hidden_channels) for _ in range(learnt)
         )
         self.dropout = Dropout(dropout)
+        self.step_dropout = Dropout(dropout if step_dropout is None else step_dropout)
         self.decoder = nn.Linear(hidden_channels, out_channels)
 
     def reset_parameters(self) -> None:
@@ -133,7 +136,8 @@ class GraphCON(nn.Module):
             law = self.law(complex, step)
             solution = integrate(complex, law, state, self.dt, self.solver, num_steps=1)
             assert solution.v is not None
-            state = self.dropout(solution.x), self.dropout(solution.v)
+            drop = self.dropout if step + 1 == self.num_layers else self.step_dropout
+            state = drop(solution.x), drop(solution.v)
             found.append(state[0])
         return found
 

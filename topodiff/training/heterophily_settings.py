@@ -9,9 +9,7 @@ model. What is more special wins: data set and model, data set and family, model
 
 from __future__ import annotations
 
-from typing import Any
-
-Options = dict[str, Any]
+from topodiff.training.node_benchmark import Options
 
 # Weight decay of the learners of restriction maps alone.
 LEARNER = "learner.weight"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,11 @@ from topodiff.training.run import NonFiniteError, Record
 
 NODE_METRICS = ("accuracy", "roc_auc")
 SELECT = ("loss", "metric")
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamax": torch.optim.Adamax,
+    "rmsprop": torch.optim.RMSprop,
+}
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,10 @@ class NodeFitConfig:
         epochs: steps at most; every step sees the whole graph.
         patience: end after so many epochs without improvement on the validation vertices; 0 for
             never.
-        learning_rate: of Adam.
-        weight_decay: of Adam: added to the gradient, as in the published code of these models.
+        optimizer: ``adam``, ``adamax`` or ``rmsprop``, otherwise at torch's defaults.
+        learning_rate: of the optimiser.
+        weight_decay: of the optimiser: added to the gradient, as in the published code of these
+            models.
         decays: weight decay of the parameters whose name contains a text, in place of
             ``weight_decay``: ``{"learner": 1e-3}``.
         select: what the best epoch is best in on the validation vertices: ``loss`` or ``metric``.
@@ -42,12 +50,15 @@ class NodeFitConfig:
     learning_rate: float = 0.01
     weight_decay: float = 5e-4
     decays: Mapping[str, float] = field(default_factory=dict)
+    optimizer: str = "adam"
     select: str = "loss"
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.select not in SELECT:
             raise ValueError(f"select is one of {SELECT}, got {self.select!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer is one of {(*OPTIMIZERS,)}, got {self.optimizer!r}")
         for name, low in (("epochs", 1), ("patience", 0), ("seed", 0)):
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is at least {low}, got {getattr(self, name)}")
@@ -107,9 +118,8 @@ def fit_nodes(
         y.to(device),
         *(mask.nonzero().flatten().to(device) for mask in (train, valid)),
     )
-    optimizer = torch.optim.Adam(
-        parameter_groups(model, config), lr=config.learning_rate, fused=True
-    )
+    groups = parameter_groups(model, config)
+    optimizer = OPTIMIZERS[config.optimizer](groups, lr=config.learning_rate)
     history: list[Record] = []
     best: Record = {"epoch": 0, "score": math.inf}
     status = "finished"

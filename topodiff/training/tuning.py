@@ -16,13 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from topodiff.datasets import load_nodes
-from topodiff.training.heterophily import train
+from topodiff.training.heterophily import HETEROPHILY
 from topodiff.training.heterophily_settings import (
     LEARNER,
     Options,
     family_of,
-    settings,
     without_learner,
 )
 from topodiff.training.machine import describe_run
@@ -60,8 +58,8 @@ SPACE: dict[str, dict[str, Any]] = {
 def draw(dataset: str, model: str, trial: int) -> Options:
     """Settings of a trial."""
     if trial == 0:
-        return settings(dataset, model)
-    options = settings("", model)
+        return HETEROPHILY.settings(dataset, model)
+    options = HETEROPHILY.settings("", model)
     generator = random.Random(f"{dataset} {model} {trial}")
     space = {**SPACE.get(family_of(model), {}), **SPACE.get(model, {})}
     for name, choices in space.items():
@@ -89,9 +87,9 @@ def tune(
     group = {"dataset": dataset, "model": model, "settings": {}}
     if file.has(group, {"trial": trial, "options": options}):
         return
-    data, start = load_nodes(dataset), time.process_time()
+    data, start = HETEROPHILY.load(dataset), time.process_time()
     splits = data.num_splits if data.complex.num_cells(0) <= SMALL else 3
-    scores = [train(data, model, 0, k, options, on_epoch).valid for k in range(splits)]
+    scores = [HETEROPHILY.train(data, model, 0, k, options, on_epoch).valid for k in range(splits)]
     result = {
         "trial": trial,
         "valid": round(statistics.mean(scores), 6),
