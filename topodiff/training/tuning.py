@@ -41,16 +41,19 @@ SPACE: dict[str, dict[str, Any]] = {
     "gat": {"heads": [4, 8], "attention_dropout": [0.0, 0.5]},
     "h2gcn": {"num_layers": [1, 2]},
     "gcnii": {"num_layers": [4, 8, 16], "lambda_": [0.5, 1.0, 1.5], "alpha": [0.1, 0.2, 0.5]},
+    # the ranges of the published sweep (Bodnar et al., config/orth_webkb_sweep.yml)
     "nsd": {
-        **_FIT,
         "hidden_channels": [8, 16, 32],
-        "stalk_dim": [2, 3, 4, 5],
-        "num_layers": [2, 3, 4, 5],
-        "input_dropout": [0.0, 0.2, 0.4, 0.7],
+        "stalk_dim": [2, 3, 4],
+        "num_layers": [2, 3, 4, 5, 6],
+        "dropout": [k / 10 for k in range(10)],
+        "input_dropout": [k / 10 for k in range(10)],
         "low_pass": [False, True],
         "high_pass": [False, True],
-        "second_linear": [False, True],
-        LEARNER: (1e-5, 1e-2),
+        "learning_rate": [0.01, 0.02],
+        "weight_decay": (1e-4, 1.1e-3),
+        LEARNER: (1.7e-5, 1.1e-3),
+        "select": ["loss", "metric"],
     },
 }
 
