@@ -1,8 +1,8 @@
 """Citation graphs with few labels: the splits on which diffusion models are compared.
 
-Cora, citeseer and pubmed with features as they are published (not divided by their sums), as in the
-published code of GRAND (Chamberlain et al., ICML 2021). Random splits follow Shchur et al. (*Pitfalls
-of graph neural network evaluation*, 2018).
+Cora, citeseer and pubmed with features as they are published (not divided by their sums), as in
+the published code of GRAND (Chamberlain et al., ICML 2021). Random splits follow Shchur et al.
+(*Pitfalls of graph neural network evaluation*, 2018).
 """
 
 from __future__ import annotations

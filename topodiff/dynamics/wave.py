@@ -98,7 +98,14 @@ class ControlledOscillator(Law):
         force = self.coupling(t, x)
         if self.activation is not None:
             force = self.activation(force)
-        return force - self.gamma * x - self.damping * v
+        return _less(_less(force, self.gamma, x), self.damping, v)
 
     def __repr__(self) -> str:
         return "ControlledOscillator()"
+
+
+def _less(y: Tensor, factor: float | Tensor, x: Tensor) -> Tensor:
+    """``y - factor x``, in one pass for a number."""
+    if isinstance(factor, Tensor):
+        return y - factor * x
+    return torch.sub(y, x, alpha=factor) if factor else y

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.dynamics import ControlledOscillator
+from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import integrate
@@ -15,6 +15,7 @@ from topodiff.nn.gat import GATLayer
 from topodiff.nn.gcn import GCNLayer
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
+from topodiff.solvers.symplectic import symplectic_euler_step
 
 COUPLINGS = ("gcn", "gat")
 RESIDUALS = (None, "own", "learnt")
@@ -114,16 +115,26 @@ class GraphCON(nn.Module):
 
         def force(t: Tensor, x: Tensor) -> Tensor:
             layer = self.layers[which]
-            out = layer(complex, x)
-            if self.residual is not None:
-                assert isinstance(layer, GCNLayer)
-                out = out - x @ layer.weight
+            if self.residual is None:
+                out: Tensor = layer(complex, x)
+                return out
+            h = x @ layer.weight
+            out = adjacency(complex, x.dtype) @ h - h + layer.bias
             return out + self.residuals[which](x) if self.residuals else out
 
         return ControlledOscillator(
             force, alpha=self.alpha, gamma=self.gamma,
             activation=lambda x: activate(x, self.activation),
         )  # fmt: skip
+
+    def step(self, complex: CellComplex, step: int, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """x and y after a step, before dropout."""
+        law = self.law(complex, step)
+        if self.solver == "symplectic_euler":
+            return symplectic_euler_step(law, 0.0, self.dt, x, v)
+        solution = integrate(complex, law, (x, v), self.dt, self.solver, num_steps=1)
+        assert solution.v is not None
+        return solution.x, solution.v
 
     def states(self, complex: CellComplex, x: Tensor | None = None) -> list[Tensor]:
         """x at the start and after every step, (n_0, hidden_channels) each."""
@@ -133,12 +144,13 @@ class GraphCON(nn.Module):
         state = self.dropout(x), self.dropout(x)
         found = [state[0]]
         for step in range(self.num_layers):
-            law = self.law(complex, step)
-            solution = integrate(complex, law, state, self.dt, self.solver, num_steps=1)
-            assert solution.v is not None
             drop = self.dropout if step + 1 == self.num_layers else self.step_dropout
-            state = drop(solution.x), drop(solution.v)
+            state = tuple(map(drop, self.step(complex, step, *state)))
             found.append(state[0])
+        if not bool(found[-1].detach().sum().isfinite()):
+            raise RuntimeError(
+                f"the state is not finite after {self.num_layers} steps: take a smaller dt"
+            )
         return found
 
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:

@@ -1,7 +1,7 @@
 """Adaptive Runge-Kutta pairs with steps of their own for each graph of a batch.
 
-Steps are found without a graph of derivatives and, where a gradient is wanted, made again with one:
-what was tried and rejected leaves no trace in it.
+What was tried and rejected leaves no trace in the graph of derivatives. Where graphs have steps of
+their own, or the backward pass is checkpointed, steps are found without one and made again with it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class _Control:
     order: int
     together: bool
 
+    @torch.no_grad()
     def error(self, e: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """(graphs,) root mean square of ``e / (atol + rtol max(|x|, |y|))``, infinite for NaN."""
         scale = self.atol + self.rtol * torch.maximum(x.abs(), y.abs())
@@ -56,10 +57,12 @@ class _Control:
         return float(h[0]) if self.together else self.rows(h, like).to(like.dtype)
 
     def factor(self, error: Tensor, before: Tensor) -> Tensor:
-        """Growth of the step by the PI controller (Hairer and Wanner II, section IV.2)."""
-        found = _SAFETY * error.clamp(1e-10, 1e10) ** (-0.7 / self.order)
-        return (found * before ** (0.4 / self.order)).clamp(_SHRINK, _GROW)
+        """Growth of the step by the PI controller (Hairer and Wanner II, section IV.2), with the
+        exponents of their DOPRI5."""
+        found = _SAFETY * error.clamp(1e-10, 1e10) ** (-0.85 / self.order)
+        return (found * before ** (0.2 / self.order)).clamp(_SHRINK, _GROW)
 
+    @torch.no_grad()
     def first_step(self, x: Tensor, slope: Tensor) -> Tensor:
         """Hairer, Nørsett and Wanner I, section II.4, the first estimate of two."""
         scale = self.atol + self.rtol * x.abs()
@@ -131,10 +134,13 @@ def solve(
     if len(problem.times) == 1:
         return problem.solution(problem.x0, 0.0, OK)
     problem.system.prepare(math.inf)
-    wanted, evaluated = _needs_gradient(problem)
-    search = _search(problem, tableau, control, evaluated, first_step)
+    slope = problem.system(0.0, problem.x0)
+    wanted = slope.requires_grad or problem.x0.requires_grad
+    again = wanted and not (together and problem.backward == "direct")
+    with torch.set_grad_enabled(wanted and not again):
+        search = _search(problem, tableau, control, slope, first_step)
     evaluations = problem.system.evaluations
-    states = _again(problem, tableau, control, search) if wanted else search.saved
+    states = _again(problem, tableau, control, search, slope) if again else search.saved
     problem.system.evaluations = evaluations
     for number, (x, slope) in enumerate(states[: len(problem.times) - 1], start=1):
         if number <= len(search.saved):
@@ -142,7 +148,7 @@ def solve(
     x, slope = states[-1] if states else (search.x, search.slope)
     if search.status == OK:
         x = _with_time(problem.times[-1], x, slope)
-    elif not wanted:
+    elif not again:
         x = search.x
     work = {"steps": search.steps, "rejected": search.rejected}
     return problem.solution(x, search.t, search.status, **work)
@@ -155,18 +161,12 @@ def _with_time(t: Scalar, x: Tensor, slope: Tensor) -> Tensor:
     return x + (t - t.detach()).to(x.dtype) * slope.detach()
 
 
-def _needs_gradient(problem: Problem) -> tuple[bool, Tensor]:
-    """Whether the derivative at the start has a graph; the derivative."""
-    slope = problem.system(0.0, problem.x0)
-    return slope.requires_grad or problem.x0.requires_grad, slope.detach()
-
-
-@torch.no_grad()
 def _search(
     problem: Problem, tableau: Tableau, control: _Control, slope: Tensor, first_step: float | None
 ) -> _Search:
-    """Find the steps to all times, or as far as they go."""
-    x = problem.x0.detach()
+    """Find the steps to all times, or as far as they go; in the graph of derivatives if it is
+    on."""
+    x = problem.x0
     h = control.first_step(x, slope)
     if first_step is not None:
         h = torch.full_like(h, float(first_step))
@@ -202,7 +202,8 @@ def _interval(
         size = control.size(step, s.x)
         slopes = stages(problem.system, tableau, now, size, s.x, s.slope)
         new = combine(s.x, tableau.b, slopes, size)
-        e = combine(torch.zeros_like(new), tableau.error, slopes, size)
+        with torch.no_grad():
+            e = combine(torch.zeros_like(new), tableau.error, slopes, size)
         error = control.error(e, s.x, new)
         ok = active & (error <= 1)
         done = torch.where(ok, torch.where(step == left, length, done + step), done)
@@ -212,7 +213,7 @@ def _interval(
             s.status = "step_too_small" if bool(error.isfinite().all()) else "not_finite"
         elif bool(ok.any()):
             s.found[-1].append((now, torch.where(ok, step, 0.0)))
-            if problem.stop_here(s.t, s.x):
+            if problem.stop_here(s.t, s.x.detach()):
                 s.status = "stopped"
 
 
@@ -227,8 +228,11 @@ def _accept(
     error: Tensor,
 ) -> None:
     """Move the graphs that are in order on, and set the next step of all that are not done."""
-    rows = control.rows(ok, s.x)
-    s.x, s.slope = torch.where(rows, new, s.x), torch.where(rows, slope, s.slope)
+    if control.together:
+        s.x, s.slope = (new, slope) if bool(ok[0]) else (s.x, s.slope)
+    else:
+        rows = control.rows(ok, s.x)
+        s.x, s.slope = torch.where(rows, new, s.x), torch.where(rows, slope, s.slope)
     s.steps += int(ok.any())
     s.rejected += int((active & ~ok).any())
     factor = control.factor(error, s.before)
@@ -240,10 +244,10 @@ def _accept(
 
 
 def _again(
-    problem: Problem, tableau: Tableau, control: _Control, search: _Search
+    problem: Problem, tableau: Tableau, control: _Control, search: _Search, slope: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
     """The steps once more, with derivatives: the states at the times reached, and the last."""
-    x, slope = problem.x0, problem.system(0.0, problem.x0)
+    x = problem.x0
     total = sum(map(len, search.found))
     length = max(total, 1)
     if problem.backward == "checkpoint":

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from topodiff.solvers.law import Scalar, as_float
-from topodiff.solvers.problem import Problem
+from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
 
 DEFAULT_STEPS = 100
@@ -130,9 +130,3 @@ def _run(
         x, *rest = steps(x, *carry)
     _, good, status = outcome[0]
     return x, tuple(rest), good, status
-
-
-def is_finite(x: Tensor) -> bool:
-    """Whether all entries are finite, by one sum where that settles it."""
-    x = x.detach()
-    return bool(x.sum().isfinite()) or bool(x.isfinite().all())

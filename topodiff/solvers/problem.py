@@ -86,7 +86,9 @@ class Problem:
             dim = 1
         if system.order == 1:
             return Solution(x, ts, found, status)
-        return Solution(x.select(dim, 0), ts, found, status, x.select(dim, 1))
+        # the gradient of unbind is one stack, those of two selects are two arrays of zeros
+        position, velocity = x.unbind(dim)
+        return Solution(position, ts, found, status, velocity)
 
     def _times(self, times: Sequence[Scalar]) -> Tensor:
         return torch.tensor(
@@ -127,15 +129,20 @@ def make_problem(
     return problem
 
 
+def is_finite(x: Tensor) -> bool:
+    """Whether all entries are finite, by one sum where that settles it."""
+    x = x.detach()
+    return bool(x.sum().isfinite()) or bool(x.isfinite().all())
+
+
 def _check_state(name: str, x: Any) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         given = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"{name} must be a floating-point tensor, got {given}")
     if x.dim() == 0:
         raise ValueError(f"{name} must have a dimension for cells, (n, *channels); got a number")
-    finite = x.detach().isfinite()
-    if not bool(finite.all()):
-        where = tuple((~finite).nonzero()[0].tolist())
+    if not is_finite(x):
+        where = tuple((~x.detach().isfinite()).nonzero()[0].tolist())
         raise ValueError(f"{name} is not finite: entry {where} is {float(x[where])}")
 
 

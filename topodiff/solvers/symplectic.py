@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,15 @@ from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
 from topodiff.solvers.stability import check_step, least_steps
+
+
+def symplectic_euler_step(
+    law: Any, t: Any, h: float, x: Tensor, v: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step of :class:`SymplecticEuler` for any law with ``acceleration``, for models that do
+    something else between steps; nothing is checked or counted."""
+    v = torch.add(v, law.acceleration(t, x, v), alpha=h)
+    return torch.add(x, v, alpha=h), v
 
 
 class SymplecticEuler:

@@ -13,8 +13,7 @@ from torch import Tensor
 from topodiff.solvers.adjoint import adjoint_parameters
 from topodiff.solvers.graphs import graph_norm
 from topodiff.solvers.law import Scalar, as_float
-from topodiff.solvers.march import is_finite
-from topodiff.solvers.problem import Problem
+from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
 
 ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun")

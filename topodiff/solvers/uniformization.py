@@ -1,8 +1,8 @@
 """``exp(-t L) x`` and constant sources for laws that mix states, symmetric or not.
 
-Chebyshev and Lanczos need a symmetric operator; attention has none. But ``dx/dt = r (P x - x)`` with
-a matrix P of norm 1, such as one whose rows (or columns) are positive and sum to 1, is a random walk
-that jumps at rate r, and averages over the number of its jumps, which is Poisson's.
+Chebyshev and Lanczos need a symmetric operator; attention has none. But ``dx/dt = r (P x - x)``
+with a matrix P of norm 1, such as one whose rows (or columns) are positive and sum to 1, is a
+random walk that jumps at rate r, and averages over the number of its jumps, which is Poisson's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from torch import Tensor
 
 from topodiff.solvers.krylov.solve import default_tolerance
 from topodiff.solvers.law import Scalar, System, as_float
-from topodiff.solvers.march import is_finite
-from topodiff.solvers.problem import Problem
+from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
 
 # jumps for one series: its weights begin at exp(-mean)
@@ -48,13 +47,13 @@ def solve(
 
         ``x(t) = sum_k p_k P^k x(0) + 1/r sum_k q_k P^k s``,
 
-    ``p_k`` Poisson's probabilities of mean r t and ``q_k = sum_{j > k} p_j`` (uniformisation, Jensen
-    1953): about ``r t + 5 sqrt(r t)`` products for each stretch between saved times, all terms
-    positive, so that features keep to their bounds and rounding does not grow. Differentiable in x,
-    P, s, r and t.
+    ``p_k`` Poisson's probabilities of mean r t and ``q_k = sum_{j > k} p_j`` (uniformisation,
+    Jensen 1953): about ``r t + 5 sqrt(r t)`` products for each stretch between saved times, all
+    terms positive, so that features keep to their bounds and rounding does not grow. Differentiable
+    in x, P, s, r and t.
 
     Laws say what they mix by a method ``mixing(t) -> Mixing | None``; a linear law with a symmetric
-    positive semidefinite operator L of bound rho is one, with ``r = rho / 2`` and ``P = I - L / r``.
+    positive semidefinite operator L of bound rho is one: ``r = rho / 2`` and ``P = I - L / r``.
 
     Args:
         tol: on what the series leaves out, over ``|x| + t |s|`` in the norm in which P has norm 1;

@@ -1,10 +1,11 @@
 """The diffusion benchmark: models in continuous time on citation graphs with few labels, and on
 graphs of web pages, with the settings of :mod:`topodiff.training.diffusion_settings`.
 
-On citation graphs with Planetoid's split runs differ in their seed, with random splits in the split,
-on web pages in the ten splits of Geom-GCN. Epochs are chosen on validation vertices, and where the
-diffusion ends is not chosen at all: it is the published T. (The published code goes on to 3 T or 5 T
-in evaluation, and reports the test vertices at the time that is best on validation vertices.)
+On citation graphs with Planetoid's split runs differ in their seed, with random splits in the
+split, on web pages in the ten splits of Geom-GCN. Epochs are chosen on validation vertices, and
+where the diffusion ends is not chosen at all: it is the published T. (The published code goes on to
+3 T or 5 T in evaluation, and reports the test vertices at the time that is best on validation
+vertices.)
 """
 
 from __future__ import annotations
