@@ -61,7 +61,9 @@ MODELS = {
     "graff-layers": lambda: GRAFF(IN, HIDDEN, OUT, 3, form="sum", omega="diag_dom", loops=1.0),
     "graff-plain": lambda: GRAFF(IN, HIDDEN, OUT, form="prod", omega=None, add_source=False),
     "graphcon": lambda: GraphCON(IN, HIDDEN, OUT, 3, dt=0.5),
-    "graphcon-own": lambda: GraphCON(IN, HIDDEN, OUT, 3, residual="own", alpha=0.0, gamma=0.0),
+    "graphcon-mapped": lambda: GraphCON(
+        IN, HIDDEN, OUT, 3, residual="mapped", alpha=0.0, gamma=0.0
+    ),
     "graphcon-learnt": lambda: GraphCON(IN, HIDDEN, OUT, 3, residual="learnt", shared=False),
     "graphcon-gat": lambda: GraphCON(IN, HIDDEN, OUT, 3, coupling="gat", heads=2),
     "graphcon-leapfrog": lambda: GraphCON(IN, HIDDEN, OUT, 2, dt=0.2, solver="leapfrog"),
@@ -379,7 +381,7 @@ def test_arguments_that_do_not_fit():
     with pytest.raises(ValueError, match="set linear=False"):
         BLEND(IN, HIDDEN, OUT, position_channels=2, moving=True, neighbors=2).double()(GRAPH)
     with pytest.raises(ValueError, match="residual must be one of"):
-        GraphCON(IN, HIDDEN, OUT, coupling="gat", residual="own")
+        GraphCON(IN, HIDDEN, OUT, coupling="gat", residual="mapped")
     with pytest.raises(ValueError, match="dt must be positive"):
         GraphCON(IN, HIDDEN, OUT, dt=0.0)
     with pytest.raises(ValueError, match="form must be one of"):

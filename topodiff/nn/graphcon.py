@@ -18,7 +18,7 @@ from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers.symplectic import symplectic_euler_step
 
 COUPLINGS = ("gcn", "gat")
-RESIDUALS = (None, "own", "learnt")
+RESIDUALS = (None, "mapped", "learnt")
 
 
 class GraphCON(nn.Module):
@@ -39,9 +39,9 @@ class GraphCON(nn.Module):
         input_dropout: of the features; as ``dropout`` if None.
         dt, alpha, gamma: time step, damping, control.
         shared: one F for all steps, as published; else one for each.
-        residual: of gcn: ``own``, F(x) - x W with its weight W (published res_version 1), so that F
-            is a Laplacian; ``learnt``, F(x) - x W + x R + r (version 2); None for F alone (as
-            published for molecules and images).
+        residual: of gcn, with a learnt map R and its bias: ``mapped``, F(x) + R (x W), W the weight
+            of F (published res_version 1, with a minus that R takes in); ``learnt``, F(x) - x W +
+            R x (version 2); None for F alone (as published for molecules and images).
         activation: of coupling and encoder.
         encode_activation: whether the encoder has one.
         solver: a solver for laws of second order; published is ``symplectic_euler``.
@@ -97,9 +97,8 @@ class GraphCON(nn.Module):
             else GATLayer(hidden_channels, hidden_channels, heads)
             for _ in range(count)
         )
-        learnt = count if residual == "learnt" else 0
         self.residuals = nn.ModuleList(
-            nn.Linear(hidden_channels, hidden_channels) for _ in range(learnt)
+            nn.Linear(hidden_channels, hidden_channels) for _ in range(count if residual else 0)
         )
         self.dropout = Dropout(dropout)
         self.step_dropout = Dropout(dropout if step_dropout is None else step_dropout)
@@ -119,8 +118,9 @@ class GraphCON(nn.Module):
                 out: Tensor = layer(complex, x)
                 return out
             h = x @ layer.weight
-            out = adjacency(complex, x.dtype) @ h - h + layer.bias
-            return out + self.residuals[which](x) if self.residuals else out
+            out = adjacency(complex, x.dtype) @ h + layer.bias
+            residual = self.residuals[which]
+            return out + residual(h) if self.residual == "mapped" else out - h + residual(x)
 
         return ControlledOscillator(
             force, alpha=self.alpha, gamma=self.gamma,

@@ -121,7 +121,7 @@ _GRAPHCON: dict[str, Options] = {
     "cornell_legacy": {
         "hidden_channels": 256,
         "num_layers": 1,
-        "residual": "own",
+        "residual": "mapped",
         "learning_rate": 0.00721,
         "weight_decay": 0.0012708787092020595,
     },
