@@ -1,8 +1,8 @@
 """GRAND and GraphCON as one writes them with PyTorch Geometric and torchdiffeq.
 
-GRAND (Chamberlain et al., ICML 2021): attention at x(0), ``dx/dt = sigmoid(a) (A x - x) + b x(0)`` by
-dopri5. GraphCON (Rusch et al., ICML 2022): steps ``y <- y + dt (act(F(x)) - gamma x - alpha y)``,
-``x <- x + dt y``. Messages go along edges by gather and scatter, as in the published code.
+GRAND (Chamberlain et al., ICML 2021): attention at x(0), ``dx/dt = sigmoid(a) (A x - x) + b x(0)``
+by dopri5. GraphCON (Rusch et al., ICML 2022): steps ``y <- y + dt (act(F(x)) - gamma x - alpha
+y)``, ``x <- x + dt y``. Messages go along edges by gather and scatter, as in the published code.
 """
 
 from __future__ import annotations
