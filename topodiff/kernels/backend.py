@@ -101,11 +101,11 @@ def use(name: str) -> Iterator[None]:
 
 def select(operation: str, tensor: torch.Tensor) -> Callable:
     """The function that runs ``operation`` on tensors like ``tensor``."""
-    key = (operation, tensor.device.type, tensor.dtype)
+    key = (operation, tensor.device, tensor.dtype)
     try:
         return _chosen[key]
     except KeyError:
-        function = _chosen[key] = _search(*key)
+        function = _chosen[key] = _search(operation, tensor.device.type, tensor.dtype)
         return function
 
 

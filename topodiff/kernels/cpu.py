@@ -42,7 +42,7 @@ def instruction_set() -> str | None:
 
 def _empty(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
     """Memory for a result. Tests put a poisoned version here."""
-    return like.new_empty(shape, dtype=dtype)
+    return like.new_empty(*shape) if dtype is None else like.new_empty(shape, dtype=dtype)
 
 
 def _channels(x: Tensor) -> int:

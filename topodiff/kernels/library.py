@@ -1,7 +1,7 @@
 """Operations as ``torch.library`` entries: schema, shapes for tracing, one gradient formula each.
 
 The autograd layer is written by hand because it is passed thousands of times per training step:
-``register_autograd`` adds 15 us to a call, this one 7, and 3 where nothing but autograd looks on.
+``register_autograd`` adds 15 us to a call, this one 7, and 2 where nothing but autograd looks on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,11 @@ _any_requires_grad = torch._C._any_requires_grad
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _innermost_transform = torch._C._functorch.peek_interpreter_stack
 _jit_tracing = torch._C._get_tracing_state
-_PLAIN = (torch.Tensor, torch.nn.Parameter)
+_is_compiling = torch.compiler.is_compiling
+_are_plain = frozenset(
+    {torch.Tensor, torch.nn.Parameter, type(None), bool, int, float, str}
+).issuperset
+_Function = torch.autograd.Function
 
 Operation = Callable[..., Any]
 
@@ -62,90 +66,98 @@ def define(
     _library.define(f"{name}{schema}")
     torch.library.register_fake(f"topodiff::{name}", fake, lib=_library)
     operation = getattr(torch.ops.topodiff, name).default
+    select = backend.select
 
     def run(*arguments: Any) -> Any:
         tensor = arguments[0]
         if tensor is None:
             tensor = arguments[1]
-        return backend.select(name, tensor)(*arguments)
+        return select(name, tensor)(*arguments)
 
     def run_below_autograd(*arguments: Any) -> Any:
         with _below_autograd():
             return operation(*arguments)
 
     _library.impl(name, run, "CompositeExplicitAutograd")
-    eager = run
+    recorded: Operation | None = None
     if gradient is not None:
         rules = (gradient, saves, saves_results, differentiable)
-        eager = _recording(run, _node(name, run, *rules))
-        recording = _recording(run_below_autograd, _node(name, run_below_autograd, *rules))
+        node = _node(name, run, operation, *rules)
+        # past Function.apply, which looks for transforms of torch.func: here there are none
+        recorded = super(_Function, node).apply  # type: ignore[misc]
+        below = _node(name, run_below_autograd, operation, *rules).apply  # type: ignore[attr-defined]
+
+        def recording(*arguments: Any) -> Any:
+            level = forward_ad._current_level
+            if _grad_enabled() and (_any_requires_grad(*arguments) or level >= 0):
+                return below(*arguments)
+            return run_below_autograd(*arguments)
+
         _library.impl(name, recording, "Autograd")
 
     def call(*arguments: Any) -> Any:
-        return eager(*arguments) if _is_plain(arguments) else operation(*arguments)
+        # where nothing but eager execution and autograd sees the call, the dispatcher's two rounds
+        # (5 us) are spared
+        if (
+            _is_compiling()
+            or _dispatch_modes()
+            or _innermost_transform() is not None
+            or _jit_tracing() is not None
+            or forward_ad._current_level >= 0
+            or not _are_plain(map(type, arguments))
+        ):
+            return operation(*arguments)
+        if recorded is not None and _grad_enabled() and _any_requires_grad(*arguments):
+            return recorded(*arguments)
+        tensor = arguments[0]
+        return select(name, arguments[1] if tensor is None else tensor)(*arguments)
 
     call.overload = operation  # type: ignore[attr-defined]
     return call
 
 
-def _is_plain(arguments: tuple) -> bool:
-    """Whether nothing but eager execution and autograd sees the call: then the dispatcher's two
-    rounds (5 us) are spared.
-    """
-    if (
-        torch.compiler.is_compiling()
-        or _dispatch_modes()
-        or _innermost_transform() is not None
-        or _jit_tracing() is not None
-        or forward_ad._current_level >= 0
-    ):
-        return False
-    for a in arguments:  # noqa: SIM110 - a loop costs half of all(...)
-        if type(a) not in _PLAIN and isinstance(a, torch.Tensor):
-            return False
-    return True
-
-
-def _recording(execute: Callable, node: type) -> Callable:
-    """Execute, as a node of the autograd graph if any argument requires a gradient."""
-    apply = node.apply  # type: ignore[attr-defined]
-
-    def recording(*arguments: Any) -> Any:
-        if _grad_enabled() and (_any_requires_grad(*arguments) or forward_ad._current_level >= 0):
-            return apply(*arguments)
-        return execute(*arguments)
-
-    return recording
-
-
 def _node(
     name: str,
     execute: Callable,
+    operation: Any,
     gradient: Gradient,
     saves: tuple[int, ...],
     saves_results: bool,
     differentiable: int,
 ) -> type:
     """The autograd function of an operation."""
+    arguments, results = operation._schema.arguments, operation._schema.returns
+    tensors = [i for i, a in enumerate(arguments) if "Tensor" in str(a.type)]
+    unsaved, several, number = set(tensors) - set(saves), len(results) > 1, len(saves)
 
     def forward(ctx: Any, *arguments: Any) -> Any:
         results = execute(*arguments)
-        several = isinstance(results, tuple)
-        kept = [arguments[i] for i in saves]
+        others = list(arguments)
+        for i in unsaved:
+            if others[i] is not None:
+                others[i] = others[i].shape
+        kept = []
+        for i in saves:
+            kept.append(others[i])
+            others[i] = None
         if saves_results:
             kept += results if several else (results,)
         ctx.save_for_backward(*kept)
-        ctx.others = [a.shape if isinstance(a, torch.Tensor) else a for a in arguments]
+        ctx.others = others
         if several:
             ctx.mark_non_differentiable(*results[differentiable:])
+            if differentiable == 1:  # no zeros for the results that have no gradient
+                ctx.set_materialize_grads(False)
         return results
 
     def backward(ctx: Any, *grads: torch.Tensor) -> Any:
+        if grads[0] is None and differentiable == 1:
+            return (None,) * len(ctx.others)
         saved, arguments = ctx.saved_tensors, list(ctx.others)
-        for i, tensor in zip(saves, saved, strict=False):
-            arguments[i] = tensor
-        results, grads = saved[len(saves) :], grads[:differentiable]
-        return gradient(ctx.needs_input_grad, arguments, results, *grads)
+        for k, i in enumerate(saves):
+            arguments[i] = saved[k]
+        results = saved[number:] if saves_results else ()
+        return gradient(ctx.needs_input_grad, arguments, results, *grads[:differentiable])
 
     methods = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
-    return type(name, (torch.autograd.Function,), methods)
+    return type(name, (_Function,), methods)
