@@ -48,11 +48,39 @@ def check_count(name: str, value: int) -> None:
         raise ValueError(f"{name} must not be negative, got {value}")
 
 
-def check_same_dtype(**tensors: Tensor | None) -> None:
+def check_same_dtype(**tensors: Tensor) -> None:
     """Index arrays of one structure share a dtype."""
-    dtypes = {name: t.dtype for name, t in tensors.items() if t is not None}
-    if len(set(dtypes.values())) > 1:
+    if len({t.dtype for t in tensors.values()}) > 1:
+        dtypes = {name: t.dtype for name, t in tensors.items()}
         raise TypeError(f"expected one dtype, got {dtypes}: convert with .to(dtype)")
+
+
+def check_incidence(
+    face: Tensor,
+    face_ptr: Tensor,
+    by_face: Tensor,
+    cell_ptr: Tensor | None = None,
+    cell: Tensor | None = None,
+) -> None:
+    """``face``, ``by_face`` and ``cell`` have one entry each per incidence."""
+    entries = {"face": face, "by_face": by_face} | ({} if cell is None else {"cell": cell})
+    ptrs = {"face_ptr": face_ptr} | ({} if cell_ptr is None else {"cell_ptr": cell_ptr})
+    try:  # right as a rule: no time for words
+        shape, dtype = face.shape, face.dtype
+        right = dtype in _INDEX_DTYPES and len(shape) == 1
+        for index in entries.values():
+            right = right and index.dtype is dtype and index.shape == shape
+        for ptr in ptrs.values():
+            right = right and ptr.dtype is dtype and len(ptr.shape) == 1 and ptr.shape[0] > 0
+        if right:
+            return
+    except AttributeError:
+        pass
+    for name, index in entries.items():
+        check_index(name, index, None if index is face else face.shape[0])
+    for name, ptr in ptrs.items():
+        check_ptr(name, ptr)
+    check_same_dtype(**entries, **ptrs)
 
 
 def check_weight(name: str, weight: Tensor | None, nnz: int, x: Tensor) -> None:

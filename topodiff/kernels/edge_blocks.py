@@ -32,10 +32,7 @@ def edge_blocks(
         TypeError, ValueError: wrong dtypes, shapes or values.
     """
     checks.check_values("maps", maps)
-    checks.check_index("face", face)
-    checks.check_index("by_face", by_face, face.shape[0])
-    checks.check_ptr("face_ptr", face_ptr)
-    checks.check_same_dtype(face=face, face_ptr=face_ptr, by_face=by_face)
+    checks.check_incidence(face, face_ptr, by_face)
     if maps.dim() != 2 or maps.shape[0] != face.shape[0] or face.shape[0] % 2:
         raise ValueError(
             f"maps must have shape (2 num_edges, d), one row for each of {face.shape[0]} "

@@ -68,16 +68,8 @@ def incidence_matmul(
         TypeError, ValueError: wrong dtypes, shapes or values.
     """
     checks.check_values("x", x)
-    checks.check_index("face", face)
-    nnz = face.shape[0]
-    checks.check_index("cell", cell, nnz)
-    checks.check_index("by_face", by_face, nnz)
-    checks.check_ptr("cell_ptr", cell_ptr)
-    checks.check_ptr("face_ptr", face_ptr)
-    checks.check_same_dtype(
-        face=face, cell=cell, cell_ptr=cell_ptr, face_ptr=face_ptr, by_face=by_face
-    )
-    checks.check_weight("sign", sign, nnz, x)
+    checks.check_incidence(face, face_ptr, by_face, cell_ptr, cell)
+    checks.check_weight("sign", sign, face.shape[0], x)
     checks.check_rows("x", x, (face_ptr if transpose else cell_ptr).shape[0] - 1)
     return operations.incidence_sum(x, face, cell, sign, cell_ptr, face_ptr, by_face, transpose)
 
@@ -119,11 +111,7 @@ def coface_message(
     """
     if p is None and q is None:
         raise ValueError("p and q are both None: give at least one")
-    checks.check_index("face", face)
-    checks.check_index("by_face", by_face, face.shape[0])
-    checks.check_ptr("cell_ptr", cell_ptr)
-    checks.check_ptr("face_ptr", face_ptr)
-    checks.check_same_dtype(face=face, cell_ptr=cell_ptr, face_ptr=face_ptr, by_face=by_face)
+    checks.check_incidence(face, face_ptr, by_face, cell_ptr)
     if p is not None:
         checks.check_values("p", p)
         checks.check_rows("p", p, face_ptr.shape[0] - 1)

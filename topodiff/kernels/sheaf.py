@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topodiff.kernels import checks, sheaf_reference
+from topodiff.kernels import checks
 from topodiff.kernels.library import define
 
 
@@ -42,17 +42,9 @@ def sheaf_matmul(
     Raises:
         TypeError, ValueError: wrong dtypes, shapes or values.
     """
-    checks.check_index("face", face)
-    nnz = face.shape[0]
-    checks.check_index("cell", cell, nnz)
-    checks.check_index("by_face", by_face, nnz)
-    checks.check_ptr("cell_ptr", cell_ptr)
-    checks.check_ptr("face_ptr", face_ptr)
-    checks.check_same_dtype(
-        face=face, cell=cell, cell_ptr=cell_ptr, face_ptr=face_ptr, by_face=by_face
-    )
+    checks.check_incidence(face, face_ptr, by_face, cell_ptr, cell)
     _check_state("x", x, (face_ptr if transpose else cell_ptr).shape[0] - 1)
-    _check_blocks("maps", maps, nnz, x)
+    _check_blocks("maps", maps, face.shape[0], x)
     return sheaf_sum(x, maps, face, cell, cell_ptr, face_ptr, by_face, transpose)
 
 
@@ -87,10 +79,7 @@ def block_matmul(
     Raises:
         TypeError, ValueError: wrong dtypes, shapes or values.
     """
-    checks.check_index("face", face)
-    checks.check_index("by_face", by_face, face.shape[0])
-    checks.check_ptr("face_ptr", face_ptr)
-    checks.check_same_dtype(face=face, face_ptr=face_ptr, by_face=by_face)
+    checks.check_incidence(face, face_ptr, by_face)
     if face.shape[0] % 2:
         raise ValueError(f"face must hold two vertices for each edge, got {face.shape[0]} entries")
     _check_state("x", x, face_ptr.shape[0] - 1)
@@ -192,10 +181,17 @@ def _block_matmul_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -
         adjoint = diagonal.mT if diagonal is not None and diagonal.dim() == 3 else diagonal
         dx = _block_matmul(grad, adjoint, blocks, *graph)
     if needed[1]:
-        ddiagonal = sheaf_reference.outer(grad, x, diagonal.dim())
+        ddiagonal = _row_outer(grad, x, diagonal.dim())
     if needed[2]:
         dblocks = block_outer(grad, x, *graph, blocks.dim())
     return dx, ddiagonal, dblocks, None, None, None
+
+
+def _row_outer(g: Tensor, x: Tensor, dim: int) -> Tensor:
+    """``g_v x_v^T``, its diagonal or its trace: every row an entry of its own."""
+    ptr = torch.arange(x.shape[0] + 1, device=x.device)
+    own = ptr[:-1]
+    return sheaf_outer(g, x, own, own, ptr, ptr, own, dim)
 
 
 def _block_outer_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
