@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
@@ -117,6 +119,7 @@ class GraphCON(nn.Module):
             if self.residual is None:
                 out: Tensor = layer(complex, x)
                 return out
+            assert isinstance(layer, GCNLayer)
             h = x @ layer.weight
             out = adjacency(complex, x.dtype) @ h + layer.bias
             residual = self.residuals[which]
@@ -132,7 +135,8 @@ class GraphCON(nn.Module):
         law = self.law(complex, step)
         if self.solver == "symplectic_euler":
             return symplectic_euler_step(law, 0.0, self.dt, x, v)
-        solution = integrate(complex, law, (x, v), self.dt, self.solver, num_steps=1)
+        state: Any = (x, v)
+        solution = integrate(complex, law, state, self.dt, self.solver, num_steps=1)
         assert solution.v is not None
         return solution.x, solution.v
 

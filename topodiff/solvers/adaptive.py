@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from topodiff.solvers.graphs import check_ptr, mean_squares
-from topodiff.solvers.law import Scalar, as_float
+from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine, stages
 from topodiff.solvers.solution import OK, Solution
@@ -63,14 +63,25 @@ class _Control:
         return (found * before ** (0.2 / self.order)).clamp(_SHRINK, _GROW)
 
     @torch.no_grad()
-    def first_step(self, x: Tensor, slope: Tensor) -> Tensor:
-        """Hairer, Nørsett and Wanner I, section II.4, the first estimate of two."""
+    def first_step(self, system: System, x: Tensor, slope: Tensor) -> Tensor:
+        """Hairer, Nørsett and Wanner I, section II.4: as far as the state changes by a hundredth,
+        and then, from the change of the derivative over that step, as far as the tolerance goes."""
         scale = self.atol + self.rtol * x.abs()
-        size = mean_squares(x / scale, self.ptr, self.dim).sqrt().double()
-        speed = mean_squares(slope / scale, self.ptr, self.dim).sqrt().double()
+
+        def norm(z: Tensor) -> Tensor:
+            return mean_squares(z / scale, self.ptr, self.dim).sqrt().double()
+
+        def one(h: Tensor) -> Tensor:
+            return h.min().expand_as(h).clone() if self.together else h
+
+        size, speed = norm(x), norm(slope)
         small = (size < 1e-5) | (speed < 1e-5)
-        h = torch.where(small, 1e-6, 0.01 * size / torch.where(small, 1.0, speed))
-        return h.min().expand_as(h).clone() if self.together else h
+        h = one(torch.where(small, 1e-6, 0.01 * size / torch.where(small, 1.0, speed)))
+        after = system(float(h.min()), combine(x, (1.0,), (slope,), self.size(h, x)))
+        most = torch.maximum(speed, norm(after - slope) / h)
+        second = (0.01 / most.clamp(min=1e-15)) ** (1 / self.order)
+        second = torch.where(most > 1e-15, second, (1e-3 * h).clamp(min=1e-6))
+        return one(torch.where(second.isfinite(), torch.minimum(100 * h, second), h))
 
 
 @dataclass
@@ -167,9 +178,11 @@ def _search(
     """Find the steps to all times, or as far as they go; in the graph of derivatives if it is
     on."""
     x = problem.x0
-    h = control.first_step(x, slope)
-    if first_step is not None:
-        h = torch.full_like(h, float(first_step))
+    if first_step is None:
+        h = control.first_step(problem.system, x, slope)
+    else:
+        h = torch.full((control.ptr.numel() - 1,), float(first_step), dtype=torch.float64)
+        h = h.to(control.ptr.device)
     search = _Search(x, slope, h, torch.full_like(h, 1e-4))
     if not bool(slope.isfinite().all()):
         search.status = "not_finite"
