@@ -1,11 +1,13 @@
 """Kernels against plain PyTorch, torch-scatter and the bandwidth of the machine.
 
-    python benchmarks/kernels.py [--quick] [--threads N] [--only TEXT]
+    python benchmarks/kernels.py [--quick] [--only TEXT] [--slower]
 
-Every time is a median of several measurements in one run; peers run on the same inputs. Entries
+Times are medians of CPU seconds of one thread, every peer in turn on the same inputs. Entries
 fall into segments of 8 on average, uniformly at random. Bandwidths: ``copy`` is ``out.copy_(x)``
 and ``gather`` is ``torch.index_select`` of random rows, both counting bytes read and written, both
-at the size of the operation. Writes benchmarks/results/kernels.json.
+at the size of the operation. Every operation goes to benchmarks/results/kernels.json when it is
+measured; those that are there are not measured again, but for those with ``--only``, and with
+``--slower`` those where a peer was faster.
 """
 
 from __future__ import annotations
@@ -24,45 +26,64 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
+from topodiff.training.files import write_json
+
 SIZES = [(10**e, channels) for e in (3, 4, 5, 6) for channels in (1, 64)]
 SIZES += [(10**7, 1), (10**7, 8)]
+RESULTS = Path(__file__).parent / "results" / "kernels.json"
 QUICK = [(10**3, 64), (10**5, 1), (10**5, 64)]
 
 
-def median_time(run: Callable[[], object], budget: float) -> float:
-    """Seconds a call: median over 5 or more samples, each long enough for the clock."""
-    run()
-    start = time.perf_counter()
-    run()
-    once = time.perf_counter() - start
-    inner = max(1, int(1e-3 / max(once, 1e-7)))
-    samples = []
-    stop = time.perf_counter() + budget
-    while len(samples) < 5 or (time.perf_counter() < stop and len(samples) < 50):
-        start = time.perf_counter()
-        for _ in range(inner):
-            run()
-        samples.append((time.perf_counter() - start) / inner)
-    return statistics.median(samples)
+def cpu_seconds(run: Callable[[], object], times: int) -> float:
+    start = time.process_time()
+    for _ in range(times):
+        run()
+    return (time.process_time() - start) / times
 
 
-def timed(function: Callable[..., Tensor], inputs: list[Tensor], backward: bool, budget: float):  # type: ignore[no-untyped-def]
-    """Median time of one function, forward or forward and backward."""
+def median_times(runs: dict[str, Callable[[], object]], budget: float) -> dict[str, float]:
+    """CPU seconds a call, everything in turn: medians of 5 or more, each long enough to time."""
+    times = {}
+    for name, run in runs.items():
+        run()
+        times[name] = max(1, int(1e-3 / max(cpu_seconds(run, 1), 1e-7)))
+    samples: dict[str, list[float]] = {name: [] for name in runs}
+    stop = time.process_time() + budget * len(runs)
+    for k in range(50):
+        if k >= 5 and time.process_time() > stop:
+            break
+        for name, run in runs.items():
+            samples[name].append(cpu_seconds(run, times[name]))
+    return {name: statistics.median(found) for name, found in samples.items()}
+
+
+def timed(
+    functions: dict[str, Callable[..., Tensor]], inputs: list[Tensor], backward: bool, budget: float
+) -> dict[str, float]:
+    """Median times, forward or forward and backward."""
     if not backward:
         with torch.no_grad():
-            return median_time(lambda: function(*inputs), budget)
+            return median_times({k: lambda f=f: f(*inputs) for k, f in functions.items()}, budget)
     leaves = [x.detach().requires_grad_() for x in inputs]
-    seed = torch.ones_like(function(*leaves))
-    return median_time(lambda: torch.autograd.grad(function(*leaves), leaves, seed), budget)
+    seed = torch.ones_like(functions["ours"](*leaves))
+    runs = {
+        k: lambda f=f: torch.autograd.grad(f(*leaves), leaves, seed) for k, f in functions.items()
+    }
+    return median_times(runs, budget)
 
 
 def bandwidths(problem: Problem, budget: float) -> dict[str, float]:
     """Bytes per second of a copy and of a gather of random rows, at the size of the problem."""
     x, out, index = problem.entries, torch.empty_like(problem.entries), problem.index
     bytes_moved = 2 * x.numel() * x.element_size()
-    copy = median_time(lambda: out.copy_(x), budget)
-    gather = median_time(lambda: torch.index_select(problem.rows, 0, index, out=out), budget)
-    return {"copy": bytes_moved / copy, "gather": bytes_moved / gather}
+    seconds = median_times(
+        {
+            "copy": lambda: out.copy_(x),
+            "gather": lambda: torch.index_select(problem.rows, 0, index, out=out),
+        },
+        budget,
+    )
+    return {name: bytes_moved / s for name, s in seconds.items()}
 
 
 def measure(case: Case, problem: Problem, limits: dict[str, float], budget: float) -> list[dict]:
@@ -72,12 +93,13 @@ def measure(case: Case, problem: Problem, limits: dict[str, float], budget: floa
     for name, peer in case.peers(problem).items():
         torch.testing.assert_close(peer(*inputs), expected, rtol=1e-3, atol=1e-3, msg=name)
     for backward in (False, True):
-        ours = timed(case.ours(problem), inputs, backward, budget)
-        peers = {
-            name: timed(peer, inputs, backward, budget)
+        functions = {
+            name: peer
             for name, peer in case.peers(problem).items()
             if not (backward and name in case.forward_only)
         }
+        peers = timed({"ours": case.ours(problem), **functions}, inputs, backward, budget)
+        ours = peers.pop("ours")
         best = min(peers, key=peers.__getitem__)
         row = {
             "operation": case.name,
@@ -121,32 +143,41 @@ def table_of(rows: list[dict]) -> Table:
     return table
 
 
+def is_due(rows: list[dict], slower: bool, only: str) -> bool:
+    """Whether an operation is measured: no results yet, asked for by name, or found slower."""
+    return not rows or bool(only) or (slower and any(r["speedup_over_best_peer"] < 1 for r in rows))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="three sizes, nothing is written")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", default="", help="operations whose name contains this")
+    parser.add_argument("--only", default="", help="operations whose name contains this, again")
+    parser.add_argument("--slower", action="store_true", help="again where a peer was faster")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     budget = 0.02 if options.quick else 0.2
-    rows, limits = [], []
+    found = json.loads(RESULTS.read_text()) if RESULTS.exists() and not options.quick else {}
+    rows, limits = found.get("rows", []), found.get("bandwidth", [])
     for nnz, channels in QUICK if options.quick else SIZES:
+        here = {"entries": nnz, "channels": channels}
+        due = []
+        for case in CASES:
+            known = [r for r in rows if r["operation"] == case.name and here.items() <= r.items()]
+            if options.only in case.name and is_due(known, options.slower, options.only):
+                due.append((case, known))
+        if not due:
+            continue
         problem = make_problem(nnz, channels)
         limit = bandwidths(problem, budget)
-        limits.append({"entries": nnz, "channels": channels, **limit})
-        for case in CASES:
-            if options.only in case.name:
-                rows += measure(case, problem, limit, budget)
+        limits = [r for r in limits if not here.items() <= r.items()] + [{**here, **limit}]
+        for case, known in due:
+            rows = [r for r in rows if r not in known] + measure(case, problem, limit, budget)
+            if not options.quick:
+                write_json(RESULTS, {**describe_run(), "bandwidth": limits, "rows": rows})
     console = Console(width=150)
     console.print(table_of(rows))
     slower = [r for r in rows if r["speedup_over_best_peer"] < 1]
     console.print(f"{len(rows)} measurements; slower than the best peer in {len(slower)}")
-    if not options.quick and not options.only:
-        path = Path(__file__).parent / "results" / "kernels.json"
-        path.parent.mkdir(exist_ok=True)
-        result = {**describe_run(), "bandwidth": limits, "rows": rows}
-        path.write_text(json.dumps(result, indent=1) + "\n")
-        console.print(f"wrote {path}")
 
 
 if __name__ == "__main__":

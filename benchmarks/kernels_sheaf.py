@@ -3,14 +3,14 @@
     python benchmarks/kernels_sheaf.py [--quick] [--nodes N] [--edges M] [--only D CHANNELS ...]
 
 The Laplacian of an orthogonal sheaf, ``deg(v) x_v + sum over edges of B x_u``, with gradients to
-state and blocks, in float32 on one thread; medians of one run. Peers form one message per edge and
-direction (gather, ``torch.bmm``) and sum with ``index_add`` or torch-scatter; the third multiplies
-with the assembled sparse matrix, forward only (its gradient would be a dense matrix), and the time
-to assemble is given beside. Where the messages of a peer take more than 1.1 GB it runs on a smaller
-graph of the same kind and degree, which favours its caches, and its time is scaled to the edges
-(``peer_edges`` says how many it had). The bandwidth is that of ``torch.index_select`` of rows of
-d * channels values by the neighbours of the same graph, bytes read and written. ``rcm`` is the
-same graph with its vertices in reverse Cuthill-McKee order. Every size goes to
+state and blocks, in float32 on one thread; medians of CPU seconds. Peers form one message per edge
+and direction (gather, ``torch.bmm``) and sum with ``index_add`` or torch-scatter; the third
+multiplies with the assembled sparse matrix, forward only (its gradient would be a dense matrix),
+and the time to assemble is given beside. Where the messages of a peer take more than 1.1 GB it runs
+on a smaller graph of the same kind and degree, which favours its caches, and its time is scaled to
+the edges (``peer_edges`` says how many it had). The bandwidth is that of ``torch.index_select`` of
+rows of d * channels values by the neighbours of the same graph, bytes read and written. ``rcm`` is
+the same graph with its vertices in reverse Cuthill-McKee order. Every size goes to
 benchmarks/results/kernels_sheaf.json when it is measured; sizes that are there are not measured
 again.
 """
@@ -52,14 +52,14 @@ GATHER_BYTES = 256e6  # rows copied for the bandwidth
 
 
 def median_time(run: Callable[[], object], budget: float, fewest: int) -> float:
-    """Seconds a call: median of at least ``fewest`` calls after one that is not counted."""
+    """CPU seconds a call: median of at least ``fewest`` calls after one that is not counted."""
     run()
     samples: list[float] = []
-    stop = time.perf_counter() + budget
-    while len(samples) < fewest or (time.perf_counter() < stop and len(samples) < 50):
-        start = time.perf_counter()
+    stop = time.process_time() + budget
+    while len(samples) < fewest or (time.process_time() < stop and len(samples) < 50):
+        start = time.process_time()
         run()
-        samples.append(time.perf_counter() - start)
+        samples.append(time.process_time() - start)
     return statistics.median(samples)
 
 
