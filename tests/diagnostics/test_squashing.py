@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topodiff.complexes import CellComplex
-from topodiff.diagnostics import effective_resistance, sensitivity
+from topodiff.diagnostics import curvature_bound, effective_resistance, sensitivity
+from topodiff.dynamics import adjacency
+from topodiff.geometry import balanced_forman
 from topodiff.nn import GCN
 from topodiff.operators import GraphLaplacian
 
@@ -66,3 +68,51 @@ def test_resistances_are_those_of_the_pseudoinverse_and_sum_to_foster(n, seed):
     found = effective_resistance(complex, complex.edge_index, w)
     torch.testing.assert_close(found, exact, rtol=1e-6, atol=1e-8)
     torch.testing.assert_close((w * found).sum(), w.new_tensor(n - 1.0), rtol=1e-6, atol=1e-8)
+
+
+def barbell(size: int) -> CellComplex:
+    """Two complete graphs and a bridge between their vertices 0 and ``size``."""
+    pairs = torch.triu_indices(size, size, 1)
+    bridge = torch.tensor([[0], [size]])
+    return CellComplex.from_edges(2 * size, torch.cat([pairs, pairs + size, bridge], 1))
+
+
+def test_the_bound_from_curvature_holds_where_it_is_one():
+    complex = barbell(30)
+    bound = curvature_bound(complex)
+    (edge,) = bound.isfinite().nonzero().flatten()  # the bridge alone
+    assert complex.edge_index[:, edge].tolist() == [0, 30]
+    delta = 4 / 30  # both ends have degree 30, no triangles, no squares
+    torch.testing.assert_close(bound[edge], torch.tensor(delta**0.25, dtype=F64))
+    torch.testing.assert_close(curvature_bound(complex, 2.0, 0.5)[edge], bound[edge])
+    torch.testing.assert_close(curvature_bound(complex, 2.0)[edge], 4 * bound[edge])
+    # two layers h' = a h: alpha = beta = 1
+    matrix = adjacency(complex, F64, normalization="sym", loops=1.0)
+    passed = sensitivity(lambda x: (matrix @ (matrix @ x)).T, torch.zeros(60, 1, dtype=F64), 0)
+    two_steps = matrix @ (matrix @ torch.eye(60, dtype=F64))
+    torch.testing.assert_close(passed, two_steps.square().sum(0).sqrt())
+    beyond = two_steps[31:, 0]  # at distance two from vertex 0
+    assert len(beyond) > 1 / delta
+    assert 0 < float(beyond.mean()) < float(bound[edge])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(4, 16), st.integers(0, 10_000))
+def test_bounds_are_given_on_the_terms_of_the_theorem_alone(n, seed):
+    """A tree of stars: every vertex of a path holds n leaves."""
+    g = torch.Generator().manual_seed(seed)
+    hubs = int(torch.randint(2, 5, (), generator=g))
+    leaves = torch.arange(hubs, hubs * (n + 1))
+    path = torch.stack([torch.arange(hubs - 1), torch.arange(1, hubs)])
+    edges = torch.cat([path, torch.stack([(leaves - hubs) % hubs, leaves])], 1)
+    complex = CellComplex.from_edges(hubs * (n + 1), edges)
+    delta, bound = balanced_forman(complex) + 2, curvature_bound(complex)
+    high = torch.bincount(complex.edge_index.flatten())[complex.edge_index].amax(0)
+    holds = delta < high.double() ** -0.5  # no squares in a tree
+    assert torch.equal(bound.isfinite(), holds)
+    torch.testing.assert_close(bound[holds], delta[holds] ** 0.25)
+
+
+def test_bounds_need_positive_constants():
+    with pytest.raises(ValueError, match="alpha and beta must be positive"):
+        curvature_bound(PATH, beta=0)

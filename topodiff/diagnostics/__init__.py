@@ -1,12 +1,22 @@
-"""What happens inside a model: energies along a flow, oversmoothing, oversquashing."""
+"""What happens inside a model: energies along a flow, oversmoothing, oversquashing, the sheaves
+that it learns and what they separate in the limit.
 
+Spectra of operators are ``topodiff.operators.eigenvalues``.
+"""
+
+from topodiff.diagnostics.learned import learned_sheaves
 from topodiff.diagnostics.smoothing import decay_rate, energies_along, mean_average_distance
-from topodiff.diagnostics.squashing import effective_resistance, sensitivity
+from topodiff.diagnostics.squashing import curvature_bound, effective_resistance, sensitivity
+from topodiff.sheaves.separation import separates, separation_power
 
 __all__ = [
+    "curvature_bound",
     "decay_rate",
     "effective_resistance",
     "energies_along",
+    "learned_sheaves",
     "mean_average_distance",
     "sensitivity",
+    "separates",
+    "separation_power",
 ]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
+from topodiff.geometry.forman import curvature_of, edge_neighborhoods
 from topodiff.operators import GraphLaplacian
 from topodiff.solvers import linear_solve
 
@@ -35,6 +36,32 @@ def sensitivity(function: Callable[[Tensor], Tensor], x: Tensor, target: int) ->
             if grad is not None:
                 total += grad.square()
     return total.flatten(1).sum(1).sqrt()
+
+
+def curvature_bound(complex: CellComplex, alpha: float = 1.0, beta: float = 1.0) -> Tensor:
+    """(n_1,) bound ``(alpha beta)^2 delta^{1/4}`` on what passes an edge of negative curvature, inf
+    where there is none; theorem 4 of Topping et al. (ICLR 2022).
+
+    Let (i, j) be an edge, d_i <= d_j, with ``Ric(i, j) <= -2 + delta`` for a
+    ``delta < min(d_j^{-1/2}, 1 / gamma_max)``; the least is ``delta = Ric + 2``. Then there is a
+    set Q of more than ``1 / delta`` vertices at distance two from i such that for any two layers
+
+        mean over k in Q of |d h_k^(l+2) / d h_i^(l)| < (alpha beta)^2 delta^{1/4}
+
+    for networks ``h_i' = phi(h_i, sum over j of a_ij psi(h_i, h_j))`` with the normalised adjacency
+    matrix a (of the graph with self-loops), ``|grad phi| <= alpha`` and ``|grad psi| <= beta``.
+
+    Args:
+        complex: the graph.
+        alpha, beta: Lipschitz constants of update and message.
+    """
+    if not (alpha > 0 and beta > 0):
+        raise ValueError(f"alpha and beta must be positive, got {alpha} and {beta}")
+    found = edge_neighborhoods(complex)
+    delta = curvature_of(found) + 2
+    high = torch.maximum(found.tail_degree, found.head_degree)
+    holds = (delta < high.double().rsqrt()) & (delta * found.most_squares < 1)
+    return torch.where(holds, (alpha * beta) ** 2 * delta**0.25, torch.inf)
 
 
 @torch.no_grad()

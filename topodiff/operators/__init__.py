@@ -14,7 +14,7 @@ from topodiff.operators.laplacian import (
     SheafLaplacian,
 )
 from topodiff.operators.roots import inverse_sqrt
-from topodiff.operators.spectrum import lanczos, spectral_embedding, spectral_norm
+from topodiff.operators.spectrum import eigenvalues, lanczos, spectral_embedding, spectral_norm
 
 __all__ = [
     "BlockDiagonal",
@@ -33,6 +33,7 @@ __all__ = [
     "Product",
     "SheafLaplacian",
     "Sum",
+    "eigenvalues",
     "harmonic_basis",
     "hodge_decomposition",
     "inverse_sqrt",

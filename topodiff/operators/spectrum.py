@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 import scipy.sparse.linalg
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from topodiff.operators.base import LinearOperator
 
 _DENSE = 300
+_LARGEST_DENSE = 10_000
 
 
 @torch.no_grad()
@@ -56,6 +58,58 @@ def spectral_norm(operator: LinearOperator, iterations: int = 30, seed: int = 0)
     return float(lanczos(square, iterations, seed).max().clamp(min=0).sqrt())
 
 
+@torch.no_grad()
+def eigenvalues(
+    operator: LinearOperator, k: int | None = None, end: str = "smallest", seed: int = 0
+) -> Tensor:
+    """Rising eigenvalues of a symmetric operator: all, or the k smallest or largest.
+
+    All of them, or most, and those of up to 300 rows come from the dense matrix (so at most 10,000
+    rows); others from scipy's sparse eigensolver (implicitly restarted Lanczos), the smallest of a
+    positive semidefinite operator with one LU factorisation. The sparse solver may count an
+    eigenvalue that is repeated less often than it occurs.
+
+    Args:
+        operator: symmetric.
+        k: how many; None for all.
+        end: ``"smallest"`` or ``"largest"`` (algebraically).
+        seed: of the first vector.
+
+    Raises:
+        ValueError: for an operator that is not known to be symmetric, k out of range, or all
+            eigenvalues of one with more than 10,000 rows.
+    """
+    if not operator.symmetric:
+        raise ValueError(f"eigenvalues are found for symmetric operators, got {operator}")
+    n = operator.shape[0]
+    if end not in ("smallest", "largest") or (k is not None and not 1 <= k <= n):
+        raise ValueError(
+            f"end must be 'smallest' or 'largest' and k 1 to {n}, the number of rows, or None; got "
+            f"{end!r} and {k}"
+        )
+    smallest, matrix = end == "smallest", operator.to_scipy().astype(np.float64)
+    if k is None or n <= _DENSE or k > n // 2:
+        if n > _LARGEST_DENSE:
+            raise ValueError(f"all eigenvalues of {n} rows are too many: ask for k at one end")
+        found = np.linalg.eigvalsh(matrix.toarray())
+        found = found if k is None else found[:k] if smallest else found[n - k :]
+    elif smallest and operator.positive_semidefinite:
+        found = _near_zero(matrix, k, seed)[0]
+    else:
+        start = np.random.default_rng(seed).standard_normal(n)
+        which = "SA" if smallest else "LA"
+        found = scipy.sparse.linalg.eigsh(matrix, k, which=which, v0=start)[0]
+    return torch.from_numpy(np.sort(found)).to(operator.device, operator._any_dtype())
+
+
+def _near_zero(matrix: sp.csr_matrix, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k smallest eigenvalues of a positive semidefinite matrix, and vectors, in any order."""
+    start = np.random.default_rng(seed).standard_normal(matrix.shape[0])
+    # a little below zero, where the matrix has an inverse
+    shift = -1e-6 * (float(abs(matrix).sum(axis=1).max()) or 1.0)
+    return scipy.sparse.linalg.eigsh(matrix.tocsc(), k, sigma=shift, v0=start)
+
+
 def spectral_embedding(operator: LinearOperator, k: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """The k smallest eigenvalues (k,) and orthonormal eigenvectors (*row_shape, k) of a symmetric
     positive semidefinite operator.
@@ -76,10 +130,7 @@ def spectral_embedding(operator: LinearOperator, k: int, seed: int = 0) -> tuple
         values, vectors = np.linalg.eigh(matrix.toarray())
         values, vectors = values[:k], vectors[:, :k]
     else:
-        start = np.random.default_rng(seed).standard_normal(n)
-        # a little below zero, where the matrix has an inverse
-        shift = -1e-6 * (float(abs(matrix).sum(axis=1).max()) or 1.0)
-        values, vectors = scipy.sparse.linalg.eigsh(matrix.tocsc(), k, sigma=shift, v0=start)
+        values, vectors = _near_zero(matrix, k, seed)
         order = np.argsort(values)
         values, vectors = values[order], vectors[:, order]
     largest = vectors[np.abs(vectors).argmax(0), np.arange(k)]

@@ -7,6 +7,7 @@ others (Bodnar et al., Neural Sheaf Diffusion, NeurIPS 2022, definition 7 and pr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,19 +30,38 @@ def separates(sheaf: CellularSheaf, labels: Tensor, trials: int = 3, seed: int =
         trials: random normal states with one channel; all must be separable.
         seed: of the random states.
     """
+    return all(all(kept) for kept in _separated(sheaf, labels, trials, seed))
+
+
+def separation_power(
+    sheaf: CellularSheaf, labels: Tensor, trials: int = 3, seed: int = 0
+) -> dict[int, float]:
+    """For each class the share of the trials whose limit has a hyperplane that parts it from the
+    others; arguments as for :func:`separates`, which holds if all shares are 1."""
+    found = list(zip(*_separated(sheaf, labels, trials, seed), strict=True))
+    return {
+        int(label): sum(kept) / len(kept)
+        for label, kept in zip(labels.unique(), found, strict=True)
+    }
+
+
+def _separated(
+    sheaf: CellularSheaf, labels: Tensor, trials: int, seed: int
+) -> Iterator[tuple[bool, ...]]:
+    """For each trial: is each class separable in the limit?"""
     if labels.shape != (sheaf.complex.shape[0],) or labels.is_floating_point():
         raise ValueError(
             f"labels must be ({sheaf.complex.shape[0]},) integers, one for each vertex; "
             f"got {labels.dtype} {tuple(labels.shape)}"
         )
+    if trials < 1:
+        raise ValueError(f"trials must be at least 1, got {trials}")
     basis = sheaf.global_sections().double().cpu()
     generator = torch.Generator().manual_seed(seed)
     for _ in range(trials):
         weights = torch.randn(basis.shape[-1], generator=generator, dtype=basis.dtype)
         limit = (basis @ weights).numpy()
-        if not all(_separable(limit, (labels == c).cpu().numpy()) for c in labels.unique()):
-            return False
-    return True
+        yield tuple(_separable(limit, (labels == c).cpu().numpy()) for c in labels.unique())
 
 
 def _separable(points: np.ndarray, inside: np.ndarray) -> bool:

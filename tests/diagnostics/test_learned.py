@@ -1,0 +1,73 @@
+"""Sheaves taken out of models, and what they separate."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import topodiff as td
+from topodiff.diagnostics import learned_sheaves, separates, separation_power
+from topodiff.nn import GCN, NeuralSheafDiffusion
+from topodiff.operators import SheafLaplacian, eigenvalues
+from topodiff.sheaves import CellularSheaf
+
+F64 = torch.float64
+COMPLEX = td.CellComplex.from_edges(
+    7, torch.tensor([[0, 1, 2, 3, 4, 5, 0, 2], [1, 2, 3, 4, 5, 6, 6, 5]])
+).replace(x={0: torch.randn(7, 3, dtype=F64, generator=torch.Generator().manual_seed(0))})
+
+
+@pytest.mark.parametrize("edge_weights", [False, True])
+@pytest.mark.parametrize(
+    "maps", ["identity", "scalar", "diagonal", "orthogonal", "special_orthogonal", "general"]
+)
+def test_their_laplacians_are_those_of_the_model(maps, edge_weights):
+    torch.manual_seed(0)
+    model = NeuralSheafDiffusion(
+        3, 4, 2, stalk_dim=3, num_layers=2, maps=maps, edge_weights=edge_weights, dropout=0.5
+    ).double()
+    first, second = learned_sheaves(model, COMPLEX)
+    assert model.training
+    x = model.eval().encode(COMPLEX.x[0])
+    operator = model.layers[0].operator(COMPLEX, x)
+    laplacian = SheafLaplacian(first, normalized="augmented")
+    torch.testing.assert_close(laplacian @ x, operator(x))
+    assert first.orthogonal == (not edge_weights and maps in (
+        "identity", "orthogonal", "special_orthogonal"
+    ))  # fmt: skip
+    spectrum = eigenvalues(SheafLaplacian(second, normalized=True))
+    assert -1e-6 < float(spectrum[0]) <= float(spectrum[-1]) < 2 + 1e-6
+    assert not any(t.requires_grad for t in first._numbers())
+
+
+def test_bundles_and_shared_sheaves():
+    model = NeuralSheafDiffusion(3, 4, 2, 2, 3, maps="bundle", shared_sheaf=True).double()
+    (bundle,) = learned_sheaves(model, COMPLEX, COMPLEX.x[0])
+    holonomy = bundle.holonomy([0, 1, 2, 5, 6])
+    torch.testing.assert_close(holonomy, torch.eye(2, dtype=F64))
+    with pytest.raises(ValueError, match="GCN learns no sheaf"):
+        learned_sheaves(GCN(3, 4, 2), COMPLEX)
+
+
+def test_hooks_go_even_if_the_model_fails():
+    model = NeuralSheafDiffusion(3, 4, 2)
+    with pytest.raises(ValueError, match="shape"):
+        learned_sheaves(model, COMPLEX, torch.zeros(7, 5))
+    assert not any(m._forward_hooks for m in model.modules())
+    assert model.training
+
+
+def test_separation_power_by_class():
+    """Signs part two classes of a square; of four on a line only the outer two."""
+    square = td.CellComplex.from_edges(4, torch.tensor([[0, 1, 2, 0], [1, 2, 3, 3]]))
+    two, four = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 1, 2, 3])
+    signed = CellularSheaf.from_frames(square, torch.tensor([[1.0], [-1], [1], [-1]]))
+    assert separation_power(signed, two) == {0: 1.0, 1: 1.0}
+    assert separates(signed, two)
+    trivial = CellularSheaf(square, 1)
+    assert separation_power(trivial, two) == {0: 0.0, 1: 0.0}
+    line = CellularSheaf.from_frames(square, torch.tensor([[1.0], [2], [3], [4]]).reciprocal())
+    assert separation_power(line, four) == {0: 1.0, 1: 0.0, 2: 0.0, 3: 1.0}
+    assert not separates(line, four)
+    with pytest.raises(ValueError, match="trials must be at least 1, got 0"):
+        separation_power(line, four, trials=0)

@@ -1,0 +1,51 @@
+"""Eigenvalues at both ends of a spectrum."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from topodiff.complexes import CellComplex
+from topodiff.operators import Coboundary, GraphLaplacian, eigenvalues
+
+
+def path(n: int) -> GraphLaplacian:
+    ends = torch.arange(n - 1)
+    return GraphLaplacian(CellComplex.from_edges(n, torch.stack([ends, ends + 1])))
+
+
+@pytest.mark.parametrize("n", [10, 700])  # dense, and by the sparse eigensolver
+@pytest.mark.parametrize("end", ["smallest", "largest"])
+@pytest.mark.parametrize("definite", [True, False])
+def test_paths(n, end, definite):
+    operator = path(n)
+    operator.positive_semidefinite = definite
+    k = 4
+    exact = 2 - 2 * torch.cos(math.pi * torch.arange(n, dtype=torch.float64) / n)
+    exact = exact[:k] if end == "smallest" else exact[-k:]
+    found = eigenvalues(operator, k, end)
+    assert found.dtype == torch.get_default_dtype()
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-7)
+
+
+def test_all_of_them():
+    n = 320
+    exact = 2 - 2 * torch.cos(math.pi * torch.arange(n, dtype=torch.float64) / n)
+    torch.testing.assert_close(eigenvalues(path(n)).double(), exact, rtol=1e-6, atol=1e-6)
+    assert len(eigenvalues(path(n), 200)) == 200
+    # -1 has the multiplicity n - 1 in the adjacency of K_n
+    every = CellComplex.from_edges(6, torch.triu_indices(6, 6, 1))
+    found = eigenvalues(GraphLaplacian(every))
+    torch.testing.assert_close(found, torch.tensor([0.0, 6, 6, 6, 6, 6]), atol=1e-5, rtol=1e-5)
+
+
+def test_bad_requests():
+    with pytest.raises(ValueError, match="symmetric"):
+        eigenvalues(Coboundary(path(4).complex, 0))
+    for k, end in ((0, "smallest"), (11, "largest"), (2, "middle")):
+        with pytest.raises(ValueError, match="1 to 10"):
+            eigenvalues(path(10), k, end)
+    with pytest.raises(ValueError, match="all eigenvalues of 10001 rows"):
+        eigenvalues(path(10_001))

@@ -1,0 +1,66 @@
+"""The sheaves that a model learns, taken out of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from topodiff.complexes import CellComplex
+from topodiff.nn.sheaf import FrameLearner, SheafLearner
+from topodiff.sheaves import CellularSheaf
+
+
+@torch.no_grad()
+def learned_sheaves(
+    model: nn.Module, complex: CellComplex, x: Tensor | None = None
+) -> list[CellularSheaf]:
+    """The sheaves that a model diffuses along in one evaluation, in the order in which it learns
+    them: one for each layer, or a single one that layers share.
+
+    Edge weights multiply the maps. ``topodiff.operators.SheafLaplacian(sheaf,
+    normalized="augmented")`` is the operator of the model on the learnt part of the stalks (without
+    fixed filters); its eigenvalues before and after training are what
+    ``topodiff.plotting.draw_spectrum`` overlays.
+
+    Args:
+        model: with :class:`topodiff.nn.sheaf.SheafLearner` or ``FrameLearner`` inside, such as
+            :class:`topodiff.nn.NeuralSheafDiffusion`. Its mode is left as it was.
+        complex, x: what the model is called with.
+
+    Raises:
+        ValueError: for a model that learns no sheaf.
+    """
+    learners = [m for m in model.modules() if isinstance(m, SheafLearner | FrameLearner)]
+    if not learners:
+        raise ValueError(
+            f"{type(model).__name__} learns no sheaf: it has no SheafLearner or FrameLearner"
+        )
+    found: list[CellularSheaf] = []
+
+    def keep_sheaf(learner: nn.Module, given: tuple, result: Any) -> None:
+        found.append(_sheaf(learner, given[0], result))
+
+    hooks = [learner.register_forward_hook(keep_sheaf) for learner in learners]
+    training = model.training
+    try:
+        model.eval()(complex, x)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _sheaf(learner: Any, complex: CellComplex, result: Any) -> CellularSheaf:
+    if isinstance(learner, FrameLearner):
+        return CellularSheaf.from_frames(complex, result, orthogonal=True)
+    maps, weights = result
+    family = learner.family
+    if maps is None and weights is not None:
+        maps = torch.ones_like(weights)
+    if weights is not None:
+        maps = maps * weights.reshape(-1, *[1] * (maps.dim() - 1))
+    orthogonal = family.orthogonal and weights is None
+    return CellularSheaf(complex, family.stalk_dim, maps, orthogonal=orthogonal)
