@@ -234,7 +234,7 @@ def figure(points: list[dict[str, Any]]) -> Any:
     for (left, right), name in zip(axes, names, strict=True):
         for model, rows in curves(points, name):
             depth, mean, spread, before, after = map(list, zip(*rows, strict=True))
-            (line,), *_ = left.errorbar(depth, mean, spread, fmt="o-", ms=4, capsize=2, label=model)
+            line, *_ = left.errorbar(depth, mean, spread, fmt="o-", ms=4, capsize=2, label=model)
             right.plot(depth, after, "o-", ms=4, color=line.get_color())
             right.plot(depth, before, ":", color=line.get_color())
         for ax in (left, right):
@@ -260,7 +260,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.figure:
         points = json.loads(RESULTS.read_text())["points"]
-        figure(points).savefig(options.figure, dpi=100)
+        figure(points).savefig(options.figure, dpi=85)
         return
     torch.set_num_threads(1)
     bench = Bench(RESULTS)

@@ -160,7 +160,7 @@ def draw(path: str, panels: dict, depths: Sequence[int], by_depth: dict) -> None
     axes[0, 2].set_xticks(range(len(depths)), [str(d) for d in depths])
     axes[0, 2].legend()
     axes[1, 2].axis("off")
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=80)
 
 
 def main() -> None:
