@@ -32,9 +32,9 @@ class GCNLayer(nn.Module):
 
     def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
-        x = x @ self.weight
-        x = adjacency(K, x.dtype) @ x
-        return x if self.bias is None else x + self.bias
+        mapped = x @ self.weight
+        out: Tensor = adjacency(K, mapped.dtype) @ mapped
+        return out if self.bias is None else out + self.bias
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[0]}, {self.weight.shape[1]}, bias={self.bias is not None}"
