@@ -64,6 +64,9 @@ MODELS = {
     "graphcon-mapped": lambda: GraphCON(
         IN, HIDDEN, OUT, 3, residual="mapped", alpha=0.0, gamma=0.0
     ),
+    "graphcon-gat-learnt": lambda: GraphCON(
+        IN, HIDDEN, OUT, 2, coupling="gat", heads=2, residual="learnt"
+    ),
     "graphcon-learnt": lambda: GraphCON(IN, HIDDEN, OUT, 3, residual="learnt", shared=False),
     "graphcon-gat": lambda: GraphCON(IN, HIDDEN, OUT, 3, coupling="gat", heads=2),
     "graphcon-leapfrog": lambda: GraphCON(IN, HIDDEN, OUT, 2, dt=0.2, solver="leapfrog"),
@@ -380,7 +383,7 @@ def test_arguments_that_do_not_fit():
         BLEND(IN, HIDDEN, OUT, position_channels=2, moving=True)
     with pytest.raises(ValueError, match="set linear=False"):
         BLEND(IN, HIDDEN, OUT, position_channels=2, moving=True, neighbors=2).double()(GRAPH)
-    with pytest.raises(ValueError, match="residual must be one of"):
+    with pytest.raises(ValueError, match="residual of gat must be one of"):
         GraphCON(IN, HIDDEN, OUT, coupling="gat", residual="mapped")
     with pytest.raises(ValueError, match="dt must be positive"):
         GraphCON(IN, HIDDEN, OUT, dt=0.0)

@@ -20,7 +20,7 @@ from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers.symplectic import symplectic_euler_step
 
 COUPLINGS = ("gcn", "gat")
-RESIDUALS = (None, "mapped", "learnt")
+RESIDUALS = {"gcn": (None, "mapped", "learnt"), "gat": (None, "learnt")}
 
 
 class GraphCON(nn.Module):
@@ -41,9 +41,10 @@ class GraphCON(nn.Module):
         input_dropout: of the features; as ``dropout`` if None.
         dt, alpha, gamma: time step, damping, control.
         shared: one F for all steps, as published; else one for each.
-        residual: of gcn, with a learnt map R and its bias: ``mapped``, F(x) + R (x W), W the weight
-            of F (published res_version 1, with a minus that R takes in); ``learnt``, F(x) - x W +
-            R x (version 2); None for F alone (as published for molecules and images).
+        residual: with a learnt map R and its bias. Of gcn: ``mapped``, F(x) + R (x W), W the weight
+            of F (published res_version 1, with a minus that R takes in), or ``learnt``, F(x) - x W
+            + R x (version 2). Of gat: ``learnt``, F(x) + R x. None for F alone (as published for
+            molecules and images).
         activation: of coupling and encoder.
         encode_activation: whether the encoder has one.
         solver: a solver for laws of second order; published is ``symplectic_euler``.
@@ -77,10 +78,9 @@ class GraphCON(nn.Module):
         )  # fmt: skip
         check_choice("coupling", coupling, COUPLINGS)
         check_choice("activation", activation, ACTIVATIONS)
-        if residual not in RESIDUALS or (residual is not None and coupling != "gcn"):
+        if residual not in RESIDUALS[coupling]:
             raise ValueError(
-                f"residual must be one of {RESIDUALS}, and None unless the coupling is gcn; got "
-                f"{residual!r} for {coupling}"
+                f"residual of {coupling} must be one of {RESIDUALS[coupling]}, got {residual!r}"
             )
         if not dt > 0 or alpha < 0 or gamma < 0:
             raise ValueError(
@@ -116,10 +116,9 @@ class GraphCON(nn.Module):
 
         def force(t: Tensor, x: Tensor) -> Tensor:
             layer = self.layers[which]
-            if self.residual is None:
+            if not isinstance(layer, GCNLayer) or self.residual is None:
                 out: Tensor = layer(complex, x)
-                return out
-            assert isinstance(layer, GCNLayer)
+                return out if self.residual is None else out + self.residuals[which](x)
             h = x @ layer.weight
             out = adjacency(complex, x.dtype) @ h + layer.bias
             residual = self.residuals[which]

@@ -36,9 +36,10 @@ RUNS = {"planetoid": 5, "random": 10, "geom": NUM_GEOM}
 
 
 def load(name: str) -> NodeDataset:
-    """``cora_planetoid``, ``cora_random``, ...; or a data set of Geom-GCN under its own name."""
+    """``cora_planetoid``, ``cora_random``, ...; or a data set of Geom-GCN under its own name, with
+    features as they are: GraphCON's code does not divide them by their sums."""
     if not name.endswith(KINDS):
-        return load_nodes(name)
+        return load_nodes(name, row_normalize=False)
     graph, kind = name.rsplit("_", 1)
     return load_citations(graph, kind, NUM_RANDOM)
 

@@ -176,5 +176,5 @@ def _graphcon(name: str, model: str) -> Options:
         return {**options, "patience": 0, "select": "metric"}
     options = {**_OF_WEB_PAGES, **_GRAPHCON[name]}
     if model == "graphcon-gat":
-        del options["residual"]
+        options |= {"residual": "learnt", "activation": "elu"}
     return options
