@@ -53,7 +53,7 @@ format: $(VENV)/.dev  ## format the code
 sanitize: $(VENV)/.dev  ## run the kernel tests on a build with address and undefined-behaviour sanitizers
 	. $(BIN)/activate && tests/kernels/sanitize.sh
 
-tables: $(VENV)/.core  ## write the tables of README.md from benchmarks/results
+tables: $(VENV)/.core  ## write the tables of README.md and docs from benchmarks/results
 	$(BIN)/python benchmarks/tables.py
 
 clean:  ## remove what the targets made
