@@ -124,6 +124,19 @@ _NSD_CITATIONS = {
     "select": "metric",
 }
 
+_NSD_FILM = {
+    "stalk_dim": 3,
+    "num_layers": 3,
+    "hidden_channels": 16,
+    "dropout": 0.9,
+    "input_dropout": 0.2,
+    "low_pass": True,
+    "learning_rate": 0.01,
+    "weight_decay": 4.85e-4,
+    "decays": {LEARNER: 1.05e-4},
+    "select": "metric",
+}
+
 _GCNII_WEBKB = {"alpha": 0.5, "lambda_": 1.5, "learning_rate": 0.02, "weight_decay": 5e-4}
 
 # Those of the baselines were chosen on validation vertices of the first split, among a few.
@@ -132,7 +145,7 @@ BY_DATASET: dict[str, dict[str, Options]] = {
     "wisconsin": {"nsd": _NSD_WISCONSIN, "gcnii": _GCNII_WEBKB},
     "cornell": {"nsd": _NSD_CORNELL, "gcnii": _GCNII_WEBKB},
     "cornell_legacy": {"nsd": _NSD_CORNELL, "gcnii": _GCNII_WEBKB},
-    "film": {"gcn": {"weight_decay": 5e-5}, "gcnii": _GCNII_WEBKB},
+    "film": {"nsd": _NSD_FILM, "gcn": {"weight_decay": 5e-5}, "gcnii": _GCNII_WEBKB},
     "chameleon": {
         "nsd": _NSD_CHAMELEON,
         "baseline": {"weight_decay": 5e-6},
