@@ -1,0 +1,150 @@
+"""GRAND, BLEND and their attention."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from continuous_models import FIXED, GRAPH, HIDDEN, IN, OUT, N, encoded, make
+
+from topodiff.dynamics import AttentionDiffusion, Entries, EntryOperator, adjacency
+from topodiff.nn import BLEND, GRAND, DiffusionAttention
+from topodiff.nn.gat import GATLayer
+from topodiff.solvers import diffuse
+
+
+def test_constant_attention_is_the_exponential_of_the_adjacency():
+    model = GRAND(
+        IN, HIDDEN, OUT, attention="constant", add_source=False, tol_scale=1.0, time=2.0
+    ).double()
+    a = adjacency(GRAPH, torch.float64, normalization="row").to_dense()
+    x = torch.matrix_exp(2.0 * 0.5 * (a - torch.eye(N, dtype=a.dtype))) @ encoded(model)
+    torch.testing.assert_close(model(GRAPH), model.decode(x), rtol=1e-6, atol=1e-6)
+
+
+def test_layers_are_time():
+    """Euler steps as long as the layers are a network with these layers."""
+    model = make("grand-layers")
+    with torch.no_grad():
+        model.rate.normal_()
+        model.strength.normal_()
+    start = x = encoded(model)
+    entries = Entries.from_complex(GRAPH, True)
+    for k in range(4):
+        weight = model.attentions[k](x, entries)
+        a = torch.zeros(N, N, dtype=x.dtype).index_put((entries.row, entries.index), weight)
+        x = x + 0.25 * (model.rate[k].sigmoid() * (a @ x - x) + model.strength[k] * start)
+    torch.testing.assert_close(model(GRAPH), model.decode(x))
+
+
+def test_linear_attention_is_that_of_the_start():
+    model = make("grand-l")
+    x = encoded(model)
+    entries = Entries.from_complex(GRAPH, True)
+    law = AttentionDiffusion(entries, model.attentions[0](x, entries), rate=0.5)
+    out = diffuse(law, x, 1.0, "rk4", step_size=0.25).x
+    torch.testing.assert_close(model(GRAPH), model.decode(out))
+
+
+def test_attention_of_gat_in_one_euler_step_is_the_gat_layer():
+    """``x + 1 (A x - x)`` with the weights of a GAT layer that has W = I (eq. 6 with tau = 1)."""
+    torch.manual_seed(0)
+    gat = GATLayer(HIDDEN, HIDDEN, heads=1, average=True).double()
+    with torch.no_grad():
+        gat.weight.copy_(torch.eye(HIDDEN))
+    x = torch.randn(N, HIDDEN, dtype=torch.float64)
+    entries = Entries.from_complex(GRAPH, loops=True)
+    law = AttentionDiffusion(entries, lambda t, x, e: gat.attention(e, x.unsqueeze(1)).mean(1))
+    torch.testing.assert_close(diffuse(law, x, 1.0, "euler", num_steps=1).x, gat(GRAPH, x))
+
+
+def test_trajectory_passes_through_the_result():
+    model = make("grand-nl").eval()
+    found = model.trajectory(GRAPH, [0.5, 1.0, 2.0])
+    assert found.shape == (3, N, OUT)
+    torch.testing.assert_close(found[1], model(GRAPH))
+    assert model.solution.status == "ok"
+    assert model.solution.stats.evaluations > 0
+
+
+def test_penalties_belong_to_training():
+    torch.manual_seed(0)
+    model = GRAND(IN, HIDDEN, OUT, heads=2, kinetic=1.0, **FIXED).double()
+    out = model(GRAPH)
+    kinetic = model.penalty
+    assert float(kinetic.detach()) > 0
+    model.jacobian = 0.5
+    model(GRAPH)
+    assert float(model.penalty.detach()) > float(kinetic.detach())
+    model.penalty.backward()
+    assert float(model.rate.grad.abs()) > 0
+    model.eval()
+    torch.testing.assert_close(model(GRAPH), out, rtol=1e-5, atol=1e-5)
+    assert model.penalty is None
+
+
+def test_hard_attention_is_for_training():
+    torch.manual_seed(0)
+    model = GRAND(IN, HIDDEN, OUT, heads=2, keep_attention=0.4, **FIXED).double()
+    with torch.no_grad():
+        for p in model.attentions.parameters():
+            p.normal_()
+    some = model(GRAPH)
+    model.eval()
+    every = model(GRAPH)
+    assert not torch.allclose(some, every)
+    model.keep_attention = 1.0
+    assert torch.equal(every, model(GRAPH))
+
+
+@pytest.mark.parametrize("options", [{}, {"squash": "squareplus"}, {"score": "exp_kernel"}])
+@pytest.mark.parametrize("positions", [0, 2])
+def test_product_with_attention_is_the_product_with_its_weights(options, positions):
+    torch.manual_seed(0)
+    attention = DiffusionAttention(
+        6, 8, 2, position_channels=positions, init="glorot", **options
+    ).double()
+    z, entries = torch.randn(N, 6, dtype=torch.float64), Entries.from_complex(GRAPH, True)
+    found = attention.product(z, entries)
+    torch.testing.assert_close(found, EntryOperator(entries, attention(z, entries)) @ z)
+    goal = torch.randn_like(found)
+    grads = [
+        torch.autograd.grad((out * goal).sum(), list(attention.parameters()))
+        for out in (
+            attention.product(z, entries),
+            EntryOperator(entries, attention(z, entries)) @ z,
+        )
+    ]
+    for a, b in zip(*grads, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_small_attention_is_uniform_at_first():
+    model = make("grand-nl")
+    entries = Entries.from_complex(GRAPH, True)
+    a = model.attentions[0](encoded(model), entries)
+    uniform = 1 / entries.ptr.diff()[entries.row].double()
+    torch.testing.assert_close(a, uniform, rtol=1e-3, atol=1e-3)
+
+
+# ---- BLEND
+
+
+@pytest.mark.parametrize("attention", ["scaled_dot", "exp_kernel", "cosine"])
+@pytest.mark.parametrize("linear", [True, False])
+def test_blend_without_positions_in_attention_is_grand(attention, linear):
+    torch.manual_seed(0)
+    options = {"heads": 2, "attention": attention, "linear": linear, "attention_init": "glorot"}
+    blend = BLEND(
+        IN, HIDDEN, OUT, position_channels=2, position_scale=0.0, **options, **FIXED
+    ).double()
+    grand = GRAND(IN, HIDDEN, OUT, **options, **FIXED).double()
+    with torch.no_grad():
+        for name, value in grand.named_parameters():
+            other = blend.get_parameter(name)
+            value.copy_(other[:, :HIDDEN] if other.shape != value.shape else other)
+        if attention == "exp_kernel":  # the kernel of positions is 1 at distance 0
+            blend.attentions[0].of_positions.query.bias.zero_()
+            blend.attentions[0].of_positions.key.bias.zero_()
+    torch.testing.assert_close(blend(GRAPH), grand(GRAPH), rtol=1e-12, atol=1e-12)
+    blend.attentions[0].position_scale = 1.0
+    assert not torch.allclose(blend(GRAPH), grand(GRAPH), rtol=1e-6, atol=1e-6)
