@@ -76,11 +76,12 @@ def kernels_sheaf(results: dict[str, Any]) -> str:
     ]  # fmt: skip
     first = results["rows"][0]
     note = (
-        f"{first['nodes']:,} vertices and about {first['edges']:,} edges, one thread, wall clock, in "
-        "brackets with vertices in reverse Cuthill-McKee order; against gather, bmm and torch-scatter, "
-        "against the product with the assembled sparse matrix (its assembly not counted), and as a "
-        "fraction of the bandwidth of gathering rows. Sizes were measured in several runs, and "
-        f"other programs ran on the machine during some of them. {command(results)}"
+        f"{first['nodes']:,} vertices and about {first['edges']:,} edges, one thread, wall clock, "
+        "in brackets with vertices in reverse Cuthill-McKee order; against gather, bmm and "
+        "torch-scatter, against the product with the assembled sparse matrix (its assembly not "
+        "counted), and as a fraction of the bandwidth of gathering rows. Sizes were measured in "
+        "several runs, and other programs ran on the machine during some of them. "
+        f"{command(results)}"
     )
     return f"{markdown(header, rows)}\n\n{note}"
 
