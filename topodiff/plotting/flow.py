@@ -78,7 +78,7 @@ def animate_flow(
 
     Args:
         interval: milliseconds between frames.
-        others: as for :func:`draw_flow`.
+        complex, solution, rank, channel, positions, seed, limits: as for :func:`draw_flow`.
 
     Returns:
         A ``matplotlib.animation.FuncAnimation``; keep it, and save it by

@@ -10,17 +10,18 @@ from torch import Tensor
 from topodiff.solvers.law import Scalar, System
 from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
 from topodiff.solvers.problem import Problem
+from topodiff.solvers.runge_kutta import combine
 from topodiff.solvers.solution import OK, Solution
 from topodiff.solvers.stability import check_step, least_steps
 
 
 def symplectic_euler_step(
-    law: Any, t: Any, h: float, x: Tensor, v: Tensor
+    law: Any, t: Any, h: Scalar, x: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """One step of :class:`SymplecticEuler` for any law with ``acceleration``, for models that do
-    something else between steps; nothing is checked or counted."""
-    v = torch.add(v, law.acceleration(t, x, v), alpha=h)
-    return torch.add(x, v, alpha=h), v
+    """One step of :class:`SymplecticEuler` for any law with ``acceleration``, also for models that
+    do something else between steps."""
+    v = combine(v, (1.0,), (law.acceleration(t, x, v),), h)
+    return combine(x, (1.0,), (v,), h), v
 
 
 class SymplecticEuler:
@@ -32,8 +33,7 @@ class SymplecticEuler:
 
     def step(self, t: Scalar, h: Scalar, z: Tensor, carry: Carry) -> tuple[Tensor, Carry, str]:
         x, v = z.unbind(0)
-        v = v + h * self.system.acceleration(t, x, v)
-        return torch.stack([x + h * v, v]), (), OK
+        return torch.stack(symplectic_euler_step(self.system, t, h, x, v)), (), OK
 
 
 class Leapfrog:
