@@ -90,8 +90,8 @@ def heterophily(groups: list[dict[str, Any]]) -> str:
         "each of them published for one family of maps; all other settings are our choice on "
         "validation vertices, those of sheaf models with orthogonal maps for all families (trials "
         "in benchmarks/results/heterophily_tuning.json; pubmed and citeseer take cora's). Those of "
-        "GCN on squirrel and chameleon were searched again, on validation vertices, after a first run "
-        "whose test accuracy on squirrel was 49.0. "
+        "GCN on squirrel and chameleon were searched again, on validation vertices, after a first "
+        "run whose test accuracy on squirrel was 49.0. "
         f"Median {seconds:.0f} CPU s per run. `topodiff bench heterophily` on "
         f"{groups[-1]['run']['processor']}."
     )
