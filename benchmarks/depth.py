@@ -51,6 +51,10 @@ _ALL: dict[str, list[Any]] = {
     "learning_rate": [0.005, 0.01, 0.02],
     "weight_decay": [5e-4, 2e-3, 1e-2],
 }
+_SHEAF: dict[str, list[Any]] = {
+    **_ALL, "dropout": [0.0, 0.2], "input_dropout": [0.2, 0.5],
+    "maps": ["special_orthogonal", "orthogonal", "diagonal"],
+}  # fmt: skip
 SPACE: dict[str, dict[str, list[Any]]] = {
     "GCN": {**_ALL, "dropout": [0.0, 0.2, 0.5]},
     "GRAND": {
@@ -61,10 +65,8 @@ SPACE: dict[str, dict[str, list[Any]]] = {
         **_ALL, "input_dropout": [0.2, 0.5], "alpha": [0.0, 0.5, 1.0], "gamma": [0.5, 1.0],
         "dt": [0.1, 0.2],
     },
-    "sheaf": {
-        **_ALL, "dropout": [0.0, 0.2], "input_dropout": [0.2, 0.5],
-        "maps": ["special_orthogonal", "orthogonal", "diagonal"],
-    },
+    "sheaf": _SHEAF,
+    "sheaf with source": _SHEAF,
 }  # fmt: skip
 Masks = tuple[Tensor, Tensor, Tensor]
 
@@ -240,7 +242,7 @@ def figure(points: list[dict[str, Any]]) -> Any:
         for ax in (left, right):
             ax.set_xscale("log", base=2)
             ax.set_xticks(DEPTHS, [str(d) for d in DEPTHS])
-            ax.set_xlabel("layers, or time T for GRAND")
+            ax.set_xlabel("layers, or time T (GRAND, sheaf with source)")
         left.set(ylabel="test accuracy (%)", title=titles.get(name, name))
         right.set(yscale="log", ylabel="relative Dirichlet energy")
         right.set_title("trained (dotted: before training)")

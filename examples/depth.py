@@ -3,8 +3,9 @@
     python examples/depth.py [depth.png] [--data cora] [--depths 2 4 8 16 32 64 128] [--epochs 100]
 
 Convolutions make neighbours alike, layer by layer, until no classifier can tell them apart.
-Diffusion in time T with a source, oscillators and sheaves need not. Depth is the number of layers
-for GCN, GraphCON and the sheaf, and the time T, in steps of 1, for GRAND. Every model has 32
+Diffusion in time T with a source and oscillators need not; sheaves need not fall as far, and with a
+source do not. Depth is the number of layers for GCN, GraphCON and the sheaf, and the time T, in
+steps of 1, for GRAND and the sheaf with a source. Every model has 32
 channels and is trained for the same number of epochs on the first split; the best epoch is chosen
 on validation vertices. The energy is that of the state before the classifier, ``1/2 sum over edges
 |x_u - x_v|^2 / |x|^2``, or that of ``x_v / sqrt(d_v + 1)`` if it is smaller: averages over
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 import topodiff as td
 from topodiff.datasets import load_nodes
 from topodiff.dynamics import DirichletEnergy
-from topodiff.nn import GCN, GRAND, GraphCON, NeuralSheafDiffusion
+from topodiff.nn import GCN, GRAND, ContinuousSheafDiffusion, GraphCON, NeuralSheafDiffusion
 from topodiff.training import NodeFitConfig, evaluate_nodes, fit_nodes
 
 Make = Callable[..., nn.Module]
@@ -61,15 +62,32 @@ def graphcon(inputs: int, classes: int, depth: int, **options: Any) -> nn.Module
     return GraphCON(inputs, CHANNELS, classes, num_layers=depth, **options)
 
 
+# sheaves without weights: what depth does is the sheaf's alone
+LINEAR = {"left_weights": False, "right_weights": False, "activation": "identity"}
+
+
 def sheaf(inputs: int, classes: int, depth: int, **options: Any) -> nn.Module:
-    options = {"input_dropout": 0.5, **options}
+    options = {"input_dropout": 0.5, **LINEAR, **options}
     return NeuralSheafDiffusion(
-        inputs, CHANNELS // 2, classes, stalk_dim=2, num_layers=depth, shared_sheaf=True,
-        left_weights=False, right_weights=False, activation="identity", **options,
+        inputs, CHANNELS // 2, classes, stalk_dim=2, num_layers=depth, shared_sheaf=True, **options
+    )
+
+
+def sheaf_with_source(inputs: int, classes: int, depth: int, **options: Any) -> nn.Module:
+    options = {"input_dropout": 0.5, **LINEAR, **options}
+    return ContinuousSheafDiffusion(
+        inputs, CHANNELS // 2, classes, stalk_dim=2, time=depth, frozen_sheaf=True, add_source=True,
+        solver="euler", solver_options={"step_size": 1.0}, **options,
     )  # fmt: skip
 
 
-MODELS: dict[str, Make] = {"GCN": gcn, "GRAND": grand, "GraphCON": graphcon, "sheaf": sheaf}
+MODELS: dict[str, Make] = {
+    "GCN": gcn,
+    "GRAND": grand,
+    "GraphCON": graphcon,
+    "sheaf": sheaf,
+    "sheaf with source": sheaf_with_source,
+}
 FIT: dict[str, float] = {"learning_rate": 0.02, "weight_decay": 5e-4}
 
 

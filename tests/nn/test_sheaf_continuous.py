@@ -12,6 +12,8 @@ from topodiff.nn import ContinuousSheafDiffusion
 from topodiff.operators import GraphLaplacian
 from topodiff.testing import assert_permutation_equivariant
 
+LINEAR = {"left_weights": False, "right_weights": False, "activation": "identity"}
+
 
 def graph() -> td.CellComplex:
     edges = torch.tensor([[0, 1, 2, 0, 3], [1, 2, 3, 3, 4]])
@@ -26,13 +28,29 @@ def model(**options) -> ContinuousSheafDiffusion:
 
 
 def test_linear_diffusion_on_the_graph_is_the_exponential_of_its_laplacian():
-    options = {"maps": "identity", "left_weights": False, "right_weights": False}
-    made = model(**options, normalized=True, activation="identity", time=1.7)
+    made = model(**LINEAR, maps="identity", normalized=True, time=1.7)
     K = graph()
     state = made.encode(K.x[0])
     laplacian = GraphLaplacian(K, "symmetric").to_dense().double()
     expected = torch.matrix_exp(-1.7 * laplacian) @ state.flatten(1)
     torch.testing.assert_close(made.diffuse(K, state).flatten(1), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_source_flows_in_at_a_constant_rate():
+    """(x, x_0)' = [[-L, b], [0, 0]] (x, x_0); with b = 0 there is no source."""
+    made, K = model(**LINEAR, add_source=True, frozen_sheaf=True, time=3.0), graph()
+    x = made.encode(K.x[0]).detach()
+    plain = model(**LINEAR, frozen_sheaf=True, time=3.0)
+    torch.testing.assert_close(made.diffuse(K, x), plain.diffuse(K, x))
+    torch.nn.init.constant_(made.strength, 0.3)
+    one = torch.eye(12, dtype=torch.float64)
+    laplacian = made.layer.operator(K, x)(one.view(6, 2, 12)).flatten(0, 1)
+    both = torch.cat([torch.cat([-laplacian, 0.3 * one], 1), torch.zeros_like(one).repeat(1, 2)])
+    flow = torch.matrix_exp(3.0 * both)[:12]
+    expected = flow @ torch.cat([x, x]).flatten(0, 1)
+    torch.testing.assert_close(made.diffuse(K, x).flatten(0, 1), expected, rtol=1e-6, atol=1e-7)
+    made.reset_parameters()
+    assert made.strength.item() == 0.0
 
 
 @pytest.mark.parametrize("maps", ["orthogonal", "diagonal", "general", "bundle"])
@@ -44,11 +62,10 @@ def test_small_time_is_one_step_of_the_layer(maps):
 
 
 def test_energy_falls_along_a_frozen_sheaf():
-    options = {"left_weights": False, "right_weights": False, "activation": "identity"}
     K = graph()
     energies = []
     for time in (0.0, 0.5, 2.0, 8.0):
-        made = model(**options, time=time, frozen_sheaf=True)
+        made = model(**LINEAR, time=time, frozen_sheaf=True)
         start = made.encode(K.x[0])
         x, operator = made.diffuse(K, start), made.layer.operator(K, start)
         energies.append(float((x * operator(x)).sum().detach()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
@@ -18,8 +19,12 @@ from topodiff.solvers import SOLVERS
 
 
 class ContinuousSheafDiffusion(SheafModel):
-    """``dx/dt = -act(Delta_{F(x)} (I (x) W_1) x W_2)`` from the encoded features at time 0 to
-    ``time``, then a linear map (Bodnar et al., Neural Sheaf Diffusion, 2022, section 4).
+    """``dx/dt = -act(Delta_{F(x)} (I (x) W_1) x W_2) + b x(0)`` from the encoded features x(0) to
+    ``time``, then a linear map (Bodnar et al., Neural Sheaf Diffusion, 2022, section 4; the source
+    is that of Chamberlain et al., GRAND, 2021).
+
+    Without a source x falls into the kernel of the sheaf as ``time`` grows, and what is left of the
+    features is what its global sections hold; with one it stays bounded away from it.
 
     Args:
         in_channels, hidden_channels, out_channels, stalk_dim: of :class:`SheafModel`.
@@ -28,6 +33,7 @@ class ContinuousSheafDiffusion(SheafModel):
         backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``.
         solver_options: further options of ``diffuse``: ``rtol``, ``atol``, ``step_size``, ...
         frozen_sheaf: learn the sheaf at time 0 and keep it; otherwise at every evaluation.
+        add_source: whether there is b, one number that is learnt and starts at 0.
         options: ``maps``, ``dropout``, ``low_pass``, ... of :class:`SheafModel`.
     """
 
@@ -43,6 +49,7 @@ class ContinuousSheafDiffusion(SheafModel):
         backward: str = "direct",
         solver_options: dict[str, Any] | None = None,
         frozen_sheaf: bool = False,
+        add_source: bool = False,
         **options: Any,
     ) -> None:
         if not time >= 0:
@@ -53,6 +60,13 @@ class ContinuousSheafDiffusion(SheafModel):
         self.solver_options = dict(solver_options or {})
         self.frozen_sheaf = frozen_sheaf
         self.layer = self.make_layer()
+        self.strength = nn.Parameter(torch.zeros(())) if add_source else None
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew; the source is 0."""
+        super().reset_parameters()
+        if self.strength is not None:
+            nn.init.zeros_(self.strength)
 
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Features x (n_0, in_channels), by default ``complex.x[0]`` -> (n_0, out_channels).
@@ -68,14 +82,15 @@ class ContinuousSheafDiffusion(SheafModel):
     def diffuse(self, complex: CellComplex, x: Tensor) -> Tensor:
         """The state (n_0, d', hidden_channels) at ``time``, from that at 0."""
         operator = self.layer.operator(complex, x) if self.frozen_sheaf else None
-        law = _Law(self.layer, complex, operator)
+        source = None if self.strength is None else self.strength * x
+        law = _Law(self.layer, complex, operator, source)
         options = {"backward": self.backward, **self.solver_options}
         return integrate(complex, law, x, self.time, self.solver, **options).x
 
     def extra_repr(self) -> str:
         return (
             f"{super().extra_repr()}, time={self.time}, solver={self.solver!r}, "
-            f"frozen_sheaf={self.frozen_sheaf}"
+            f"frozen_sheaf={self.frozen_sheaf}, add_source={self.strength is not None}"
         )
 
 
@@ -85,13 +100,19 @@ class _Law:
     autonomous = True
 
     def __init__(
-        self, layer: SheafDiffusionLayer, complex: CellComplex, operator: Operator | None
+        self,
+        layer: SheafDiffusionLayer,
+        complex: CellComplex,
+        operator: Operator | None,
+        source: Tensor | None,
     ) -> None:
         self.layer, self.complex, self.operator = layer, complex, operator
+        self.source = source
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         operator = self.operator or self.layer.operator(self.complex, x)
-        return -self.layer(x, operator)
+        change = self.layer(x, operator)
+        return -change if self.source is None else self.source - change
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """What the adjoint method has to reach."""
