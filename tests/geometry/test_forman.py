@@ -107,6 +107,14 @@ def test_many_vertices_at_once():
     assert balanced_forman(large).shape == (large.num_cells(1),)
 
 
+def test_graphs_in_all_forms():
+    graph = nx.karate_club_graph()
+    complex = td.from_networkx(graph)
+    found = balanced_forman(complex)
+    assert torch.equal(balanced_forman(graph), found)
+    assert torch.equal(balanced_forman(complex.edge_index.flip(1)), found)
+
+
 def test_bad_input():
-    with pytest.raises(TypeError, match="from_networkx"):
-        balanced_forman(nx.path_graph(3))
+    with pytest.raises(TypeError, match="networkx graph"):
+        balanced_forman([(0, 1)])

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from topodiff.complexes import CellComplex
+from topodiff.complexes.interop.graph import Graph, from_graph
 
 _WEDGES = 4_000_000  # paths of two edges that are looked at together
 
@@ -35,7 +35,7 @@ class EdgeNeighborhood(NamedTuple):
     most_squares: Tensor
 
 
-def balanced_forman(complex: CellComplex) -> Tensor:
+def balanced_forman(graph: Graph) -> Tensor:
     """(n_1,) float64 curvature of every edge (u, v), in canonical order; definition 1 of the paper:
 
         Ric = 2/d_u + 2/d_v - 2 + 2 T / max(d_u, d_v) + T / min(d_u, d_v)
@@ -46,12 +46,13 @@ def balanced_forman(complex: CellComplex) -> Tensor:
     on bridges between parts that are well connected.
 
     Args:
-        complex: the graph; cells of rank 2 and weights do not matter.
+        graph: a complex (cells of rank 2 and weights do not matter), a networkx graph or an
+            ``edge_index`` tensor (2, m).
 
     Raises:
-        TypeError: for anything but a complex.
+        TypeError, ValueError: for anything else.
     """
-    return curvature_of(edge_neighborhoods(complex))
+    return curvature_of(edge_neighborhoods(graph))
 
 
 def curvature_of(found: EdgeNeighborhood) -> Tensor:
@@ -65,17 +66,13 @@ def curvature_of(found: EdgeNeighborhood) -> Tensor:
     return torch.where(low > 1, of_degrees + of_triangles + of_squares, 0.0)
 
 
-def edge_neighborhoods(complex: CellComplex) -> EdgeNeighborhood:
+def edge_neighborhoods(graph: Graph) -> EdgeNeighborhood:
     """The counts behind :func:`balanced_forman`.
 
     Work and memory go with the paths of two edges (in pieces) and, for edges in triangles, with the
     neighbours of the third vertex.
     """
-    if not isinstance(complex, CellComplex):
-        raise TypeError(
-            f"a complex is expected, got {type(complex).__name__}: see topodiff.from_networkx and "
-            "CellComplex.from_edges"
-        )
+    complex = from_graph(graph, "balanced Forman curvature")
     n, m = complex.num_cells(0), complex.num_cells(1)
     tail, head = complex.edge_index.cpu().numpy()
     ones = np.ones(2 * m, dtype=np.int32)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from numbers import Integral
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex, batch
 from topodiff.complexes.build import edge_boundary
 from topodiff.complexes.incidence import count_to_ptr
-from topodiff.complexes.interop import from_networkx
+from topodiff.complexes.interop.graph import Graph, from_graph
 
 
 class Lifting(ABC):
@@ -37,7 +36,7 @@ class Lifting(ABC):
 
     lifts_unions = False  # whether lift() takes batched complexes in one go
 
-    def __call__(self, graph: CellComplex | nx.Graph | Tensor) -> CellComplex:
+    def __call__(self, graph: Graph) -> CellComplex:
         complex = self.read(graph)
         device = complex.device
         if device.type != "cpu":
@@ -46,24 +45,9 @@ class Lifting(ABC):
             return self.lift(complex)
         return batch([self.lift(part) for part in complex])
 
-    def read(self, graph: CellComplex | nx.Graph | Tensor) -> CellComplex:
+    def read(self, graph: Graph) -> CellComplex:
         """The input as a complex; TypeError or ValueError where it is not a graph."""
-        if isinstance(graph, CellComplex):
-            return graph
-        if isinstance(graph, nx.Graph):
-            return from_networkx(graph)
-        if isinstance(graph, Tensor | np.ndarray):
-            edges = torch.as_tensor(graph)
-            if edges.dim() == 2 and edges.shape[0] == 2:
-                return CellComplex.from_edges(int(edges.max()) + 1 if edges.numel() else 0, edges)
-            raise ValueError(
-                f"{type(self).__name__} takes an edge_index of shape (2, m), "
-                f"got {tuple(edges.shape)}"
-            )
-        raise TypeError(
-            f"{type(self).__name__} takes a CellComplex, a networkx graph or an edge_index tensor, "
-            f"got {type(graph).__name__} (topodiff.from_* read other types)"
-        )
+        return from_graph(graph, type(self).__name__)
 
     @abstractmethod
     def lift(self, complex: CellComplex) -> CellComplex:
