@@ -6,9 +6,13 @@ import torch
 from hypothesis import given
 
 from topodiff.complexes import CellComplex, batch
+from topodiff.operators import SheafLaplacian
+from topodiff.sheaves import CellularSheaf
 from topodiff.testing import (
     assert_boundary_of_boundary_zero,
+    assert_compiles,
     assert_complex_equal,
+    assert_gauge_equivariant,
     assert_matches_dense,
     assert_orientation_equivariant,
     assert_permutation_equivariant,
@@ -111,3 +115,27 @@ def test_operators_against_their_matrices(dtype):
         assert_matches_dense(lambda x: 1.01 * dense @ x, dense)
     with pytest.raises(AssertionError, match="gradient"):
         assert_matches_dense(lambda x: dense @ x.detach() + 0 * (dense @ x), dense)
+
+
+def test_functions_that_depend_on_the_basis_are_found(dtype):
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.randn(TETRAHEDRON.incidence(1).nnz, 2, 2, generator=generator)
+    sheaf, x = CellularSheaf(TETRAHEDRON, 2, maps), torch.randn(4, 2, 3, generator=generator)
+    assert_gauge_equivariant(lambda F, x: SheafLaplacian(F) @ x, sheaf, x)
+    with pytest.raises(AssertionError, match=r"f\(g F, g x\)"):
+        assert_gauge_equivariant(lambda F, x: (SheafLaplacian(F) @ x).relu(), sheaf, x)
+    with pytest.raises(AssertionError, match=r"f\(h F, x\)"):
+        # the norm of a row of F does not change with the basis at the vertex, but at the edge
+        assert_gauge_equivariant(lambda F, x: F.maps[1][:, 0].square().sum() * x, sheaf, x)
+
+
+def test_functions_that_do_not_compile_are_found(dtype):
+    x = torch.ones(3, requires_grad=True)
+    assert_compiles(torch.nn.Linear(3, 2), x)
+    assert_compiles(lambda x: x + 1, x.detach())
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        assert_compiles(lambda x: torch._dynamo.graph_break() or x + 1, x)
+    with pytest.raises(AssertionError, match="the result"):
+        assert_compiles(lambda x: x + torch.compiler.is_compiling(), x)
+    with pytest.raises(AssertionError, match="gradient 0"):
+        assert_compiles(lambda x: x.detach() + 0 * x if torch.compiler.is_compiling() else +x, x)

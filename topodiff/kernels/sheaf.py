@@ -125,7 +125,7 @@ def _check_blocks(name: str, blocks: Tensor, count: int, x: Tensor) -> None:
     if not isinstance(blocks, Tensor) or blocks.dtype is not x.dtype:
         given = blocks.dtype if isinstance(blocks, Tensor) else type(blocks).__name__
         raise TypeError(f"{name} must be a tensor of {x.dtype} as x, got {given}")
-    if blocks.shape not in ((count,), (count, d), (count, d, d)):
+    if blocks.dim() not in (1, 2, 3) or blocks.shape != (count, d, d)[: blocks.dim()]:
         raise ValueError(
             f"{name} must have shape ({count},), ({count}, {d}) or ({count}, {d}, {d}), got "
             f"{tuple(blocks.shape)}"

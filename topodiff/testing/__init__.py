@@ -4,6 +4,8 @@ Random complexes for property tests are in :mod:`topodiff.testing.strategies` (n
 """
 
 from topodiff.testing.compare import assert_complex_equal, assert_matches_dense
+from topodiff.testing.compiled import assert_compiles
+from topodiff.testing.gauge import assert_gauge_equivariant
 from topodiff.testing.laws import (
     assert_boundary_of_boundary_zero,
     assert_orientation_equivariant,
@@ -14,7 +16,9 @@ from topodiff.testing.transform import Renumbered, renumber, reorient
 __all__ = [
     "Renumbered",
     "assert_boundary_of_boundary_zero",
+    "assert_compiles",
     "assert_complex_equal",
+    "assert_gauge_equivariant",
     "assert_matches_dense",
     "assert_orientation_equivariant",
     "assert_permutation_equivariant",
