@@ -137,6 +137,23 @@ _NSD_FILM = {
     "select": "metric",
 }
 
+# Found on validation vertices of one split with orthogonal maps, among six settings with fewer
+# layers, smaller steps and less dropout than those of cora, which gave 88.2 there; these 90.4.
+_NSD_PUBMED = {
+    "stalk_dim": 3,
+    "num_layers": 2,
+    "hidden_channels": 16,
+    "dropout": 0.3,
+    "input_dropout": 0.2,
+    "low_pass": True,
+    "second_linear": True,
+    "learning_rate": 0.01,
+    "weight_decay": 4e-4,
+    "decays": {LEARNER: 1.69e-5},
+    "select": "metric",
+    "patience": 100,
+}
+
 # The second of two trials of random search with orthogonal maps, on validation vertices.
 _NSD_MINESWEEPER = {
     "stalk_dim": 2,
@@ -174,7 +191,7 @@ BY_DATASET: dict[str, dict[str, Options]] = {
     },
     "cora": {"nsd": _NSD_CITATIONS},
     "citeseer": {"nsd": _NSD_CITATIONS},
-    "pubmed": {"nsd": {**_NSD_CITATIONS, "patience": 100}, "baseline": {"weight_decay": 5e-5}},
+    "pubmed": {"nsd": _NSD_PUBMED, "baseline": {"weight_decay": 5e-5}},
     "minesweeper": {
         "nsd": _NSD_MINESWEEPER,
         "baseline": {
