@@ -246,7 +246,9 @@ def figure(points: list[dict[str, Any]]) -> Any:
         left.set(ylabel="test accuracy (%)", title=titles.get(name, name))
         right.set(yscale="log", ylabel="relative Dirichlet energy")
         right.set_title("trained (dotted: before training)")
-        left.legend()
+    drawn.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(SPACE)
+    )
     return drawn
 
 
