@@ -14,6 +14,7 @@ from topodiff.kernels.edge_blocks import edge_blocks
 from topodiff.kernels.expansion import chebyshev_sum
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
 from topodiff.kernels.norm import Norm, norm_activation, norm_linear
+from topodiff.kernels.refine import refine_colours
 from topodiff.kernels.rotations import cayley, reflections, rotation
 from topodiff.kernels.segments import (
     gather,
@@ -50,6 +51,7 @@ __all__ = [
     "instruction_set",
     "norm_activation",
     "norm_linear",
+    "refine_colours",
     "reflections",
     "residual",
     "rotation",
