@@ -41,9 +41,7 @@ def refine_colours(
     return (_compiled if compiled else _reference)(*arguments)
 
 
-def _compiled(
-    own: Tensor, ptr: Tensor, neighbour: Tensor, colour: Tensor
-) -> tuple[Tensor, Tensor]:
+def _compiled(own: Tensor, ptr: Tensor, neighbour: Tensor, colour: Tensor) -> tuple[Tensor, Tensor]:
     refined, first = torch.empty_like(own), torch.empty_like(own)
     colours = _cpu.refine_colours(
         own.shape[0], neighbour.shape[0], colour.shape[0], own.data_ptr(), ptr.data_ptr(),

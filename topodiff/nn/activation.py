@@ -95,9 +95,9 @@ class NormActivation(nn.Module):
         return self.training and self.norm in ("batch", "clipped") and rows > 1
 
     def pending(
-        self, x: Tensor, mean: Tensor | None = None, var: Tensor | None = None, rows: int = 0
+        self, x: Tensor, mean: Tensor | None = None, var: Tensor | None = None, total: int = 0
     ) -> Pending:
-        """To be computed later; with mean and (biased) variance of ``rows`` where it uses them."""
+        """To be computed later; with mean and (biased) variance of ``total`` rows if it uses them."""
         if self.norm == "none":
             return Pending(x, None, self.activation)
         if self.norm == "layer":
@@ -107,7 +107,7 @@ class NormActivation(nn.Module):
             return Pending(x, None, self.activation)
         if mean is None or var is None:
             return self._in_evaluation(x)
-        self._remember(mean, var, rows)
+        self._remember(mean, var, total)
         norm = kernels.Norm(mean, var, self.weight, self.bias, self.eps)
         return Pending(x, norm, self.activation)
 

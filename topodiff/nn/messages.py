@@ -28,7 +28,7 @@ def upper_messages(
 
 
 def lower_messages(
-    K: CellComplex, rank: int, p: Tensor | None, q: Tensor | None, activation: str
+    K: CellComplex | SharedCells, rank: int, p: Tensor | None, q: Tensor | None, activation: str
 ) -> Tensor:
     """``out_i = sum over faces f of i, other cofaces j of f:  act(p_j + q_f)`` for r-cells i.
 
@@ -37,7 +37,12 @@ def lower_messages(
     Args:
         p: (n_rank, channels) or None for zero.
         q: (n_{rank-1}, channels) or None for zero.
+
+    Raises:
+        TypeError: shared cells, whose colours leave out lower neighbours.
     """
+    if isinstance(K, SharedCells):
+        raise TypeError("colours leave out lower neighbours: their messages need the whole complex")
     inc = K.incidence(rank)
     by_cell = torch.empty_like(inc.by_face)
     by_cell[inc.by_face] = torch.arange(inc.nnz, device=by_cell.device)
