@@ -23,6 +23,7 @@ from topodiff.kernels.segments import (
     segment_softmax,
     sort_by_key,
 )
+from topodiff.kernels.select import select_segments
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
 from topodiff.kernels.step import dropout, residual, stalk_matmul
 
@@ -58,6 +59,7 @@ __all__ = [
     "scatter_reduce",
     "segment_reduce",
     "segment_softmax",
+    "select_segments",
     "sheaf_matmul",
     "small_matmul",
     "sort_by_key",

@@ -27,9 +27,9 @@ class Pending(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """How many equal rows each row stands for, ``count`` (rows,), and their sum."""
+    """How many equal rows each row stands for, ``of`` (rows,), and their sum."""
 
-    count: Tensor
+    of: Tensor
     total: int
 
 
@@ -97,7 +97,7 @@ class NormActivation(nn.Module):
     def pending(
         self, x: Tensor, mean: Tensor | None = None, var: Tensor | None = None, total: int = 0
     ) -> Pending:
-        """To be computed later; with mean and (biased) variance of ``total`` rows if it uses them."""
+        """To be computed later; with mean and (biased) variance of ``total`` rows where used."""
         if self.norm == "none":
             return Pending(x, None, self.activation)
         if self.norm == "layer":

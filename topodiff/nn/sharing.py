@@ -14,8 +14,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
-from topodiff.complexes.colours import Colours
-from topodiff.complexes.incidence import segment_positions
+from topodiff.complexes.colours import Colours, colour_rows
 from topodiff.nn.activation import Copies
 
 
@@ -41,9 +40,9 @@ class SharedCells:
 
     def boundary_sum(self, rank: int, below: Tensor) -> Tensor:
         """As :func:`messages.boundary_sum`, (old colours, channels) -> (new colours, channels)."""
-        inc = self.K.incidence(rank)
-        ptr, entries = _parts(inc.cell_ptr, self.new[rank].first)
-        return kernels.gather_reduce(below, self.old[rank - 1].of[inc.face[entries]], ptr)
+        inc, first = self.K.incidence(rank), self.new[rank].first
+        ptr, face = kernels.select_segments(inc.cell_ptr, inc.face, first)
+        return kernels.gather_reduce(below, self.old[rank - 1].of[face], ptr)
 
     def upper_messages(self, rank: int, p: Tensor, q: Tensor | None, activation: str) -> Tensor:
         """As :func:`messages.upper_messages`, (old colours, channels) -> (new colours, channels).
@@ -51,32 +50,18 @@ class SharedCells:
         On the complex of the cofaces of the cells that are computed, with all faces of these.
         """
         inc, first = self.K.incidence(rank + 1), self.new[rank].first
-        cells = _distinct(inc.cell_by_face[_parts(inc.face_ptr, first)[1]], inc.num_cells)[0]
-        ptr, entries = _parts(inc.cell_ptr, cells)
-        faces, number = _distinct(torch.cat([inc.face[entries], first]), inc.num_faces)
-        face = number[inc.face[entries]]
+        _, cofaces = kernels.select_segments(inc.face_ptr, inc.cell_by_face, first)
+        cells = cofaces[colour_rows(cofaces).first]
+        ptr, face = kernels.select_segments(inc.cell_ptr, inc.face, cells)
+        faces = torch.cat([first, face])
+        number, where = colour_rows(faces)  # the cells that are computed come first
+        face = number[len(first) :]
         sent = kernels.coface_message(
-            kernels.gather(p, self.old[rank].of[faces]),
+            kernels.gather(p, self.old[rank].of[faces[where]]),
             None if q is None else kernels.gather(q, self.old[rank + 1].of[cells]),
             face,
             ptr,
-            *kernels.sort_by_key(face, len(faces)),
+            *kernels.sort_by_key(face, len(where)),
             activation,
         )
-        return kernels.gather(sent, number[first])
-
-
-def _parts(ptr: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-    """Some segments one after the other: their ptr, and where their entries are."""
-    start = ptr[which]
-    length = ptr[which + 1] - start
-    parts = ptr.new_zeros(len(which) + 1)
-    torch.cumsum(length, 0, out=parts[1:])
-    return parts, segment_positions(start, length)
-
-
-def _distinct(index: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """The values that occur, rising, and the number of each value among them."""
-    occurs = torch.zeros(size, dtype=torch.bool, device=index.device)
-    occurs[index] = True
-    return occurs.nonzero().flatten(), occurs.cumsum(0) - 1
+        return sent[: len(first)]
