@@ -3,10 +3,11 @@
     python benchmarks/training.py [--steps 40] [--molecules 1000]
 
 Batches of 128, L1 loss, no optimizer. Every way takes the same batch in turn; medians over batches
-of CPU seconds. ``cin`` is this library, which computes one row for all cells of a colour (nn.sharing);
-``every_cell`` computes a row for every cell, as it does for real features; ``plain`` is the plain
-formulation of the same model on the same parameters (benchmarks/peers/plain_cin.py), collated as
-this library does; ``gine`` GINE in PyTorch Geometric with Batch.from_data_list. Needs ZINC in the folder TOPODIFF_MIRROR.
+of CPU seconds. ``cin`` is this library, which computes one row for all cells of a colour
+(nn.sharing); ``every_cell`` computes a row for every cell, as it does for real features; ``plain``
+is the plain formulation of the same model on the same parameters (benchmarks/peers/plain_cin.py),
+collated as this library does; ``gine`` GINE in PyTorch Geometric with Batch.from_data_list. Needs
+ZINC in the folder TOPODIFF_MIRROR.
 
 Writes benchmarks/results/training.json.
 """
