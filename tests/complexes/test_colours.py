@@ -80,3 +80,5 @@ def test_rows_are_coloured_in_order_of_appearance():
     of, first = colour_rows(torch.tensor([[1, 2], [2, 1], [1, 2], [1, 1]]))
     assert of.tolist() == [0, 1, 0, 2]
     assert first.tolist() == [0, 1, 3]
+    assert colour_rows(torch.tensor([5, 5, 1], dtype=torch.uint8)).of.tolist() == [0, 0, 1]
+    assert colour_rows(torch.zeros(3, 0)).of.tolist() == [0, 0, 0]

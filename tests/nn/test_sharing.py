@@ -9,7 +9,9 @@ import torch
 
 import topodiff as td
 from topodiff.complexes import CellComplex
-from topodiff.nn import CIN
+from topodiff.complexes.colours import colour_rows, refine
+from topodiff.nn import CIN, CINLayer
+from topodiff.nn.sharing import SharedCells
 
 CATEGORIES = {0: (5, 3), 1: (4,), 2: (2,)}
 FEW = {0: (2,), 1: (2,)}
@@ -84,3 +86,11 @@ def test_real_features_are_not_shared(alike):
     K = alike.replace(x={r: x.double() for r, x in alike.x.items()})
     _, rows = outcome(CIN({0: 1, 1: 1}, 6, 1, 2).double(), K, 1)
     assert rows == K.num_cells(0)
+
+
+def test_lower_messages_of_shared_cells_are_refused(alike):
+    colours = [colour_rows(torch.zeros(n, 1)) for n in alike.shape]
+    x = [torch.zeros(1, 4) for _ in colours]
+    layer = CINLayer(4, 4, lower_messages=True)
+    with pytest.raises(TypeError, match="colours leave out lower neighbours"):
+        layer(SharedCells(alike, colours, refine(alike, colours)), x)

@@ -24,11 +24,11 @@ class Colours(NamedTuple):
 
 
 def colour_rows(x: Tensor) -> Colours:
-    """Equal rows of integers (cells, columns) have the same colour."""
-    x = x.unsqueeze(1) if x.dim() == 1 else x
-    alone = x.new_zeros(len(x) + 1)
-    nobody = x.new_zeros(0)
-    colours = Colours(*kernels.refine_colours(x[:, 0], alone, nobody, nobody))
+    """Equal rows of integers, (cells, columns) or (cells,), have the same colour."""
+    x = (x.unsqueeze(1) if x.dim() == 1 else x).long()
+    alone, nobody = x.new_zeros(len(x) + 1), x.new_zeros(0)
+    own = x[:, 0] if x.shape[1] else alone[1:]
+    colours = Colours(*kernels.refine_colours(own, alone, nobody, nobody))
     for column in x[:, 1:].unbind(1):
         colours = colour_pairs(colours.of, column)
     return colours
