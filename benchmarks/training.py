@@ -3,9 +3,11 @@
     python benchmarks/training.py [--steps 40] [--molecules 1000]
 
 Batches of 128, L1 loss, no optimizer. Every way takes the same batch in turn; medians over batches
-of CPU seconds. ``cin`` is this library; ``plain`` the plain formulation of the same model on the
-same parameters (benchmarks/peers/plain_cin.py), collated as this library does; ``gine`` GINE in
-PyTorch Geometric with Batch.from_data_list. Needs ZINC in the folder TOPODIFF_MIRROR.
+of CPU seconds. ``cin`` is this library, which computes one row for all cells of a colour
+(nn.sharing); ``every_cell`` computes a row for every cell, as it does for real features; ``plain``
+is the plain formulation of the same model on the same parameters (benchmarks/peers/plain_cin.py),
+collated as this library does; ``gine`` GINE in PyTorch Geometric with Batch.from_data_list. Needs
+ZINC in the folder TOPODIFF_MIRROR.
 
 Writes benchmarks/results/training.json.
 """
@@ -97,12 +99,15 @@ def measure(layers: int, width: int, K: CellComplex, data: list[Data], steps: in
     torch.manual_seed(0)
     cin = td.nn.CIN({0: (28,), 1: (4,)}, width, 1, layers)
     plain = PlainCIN(cin)
+    every_cell = copy.deepcopy(cin)
+    every_cell.worth_sharing = 0.0
 
     def batch_of(which: range) -> Batch:
         return Batch.from_data_list([data[i] for i in which])
 
     ways = {
         "cin": (cin, K.select),
+        "every_cell": (every_cell, K.select),
         "plain": (plain, K.select),
         "gine": (GINE(width, layers), batch_of),
     }
@@ -148,9 +153,9 @@ def main() -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(report, indent=1) + "\n")
     for name, found in sizes.items():
-        for way in ("cin", "plain", "gine"):
+        for way in ("cin", "every_cell", "plain", "gine"):
             rate, parts = found[way]["molecules_per_second"], found[way]["ms_per_batch"]
-            print(f"{name:6s} {way:6s} {rate:8.0f} molecules/s   {parts} ms")
+            print(f"{name:6s} {way:10s} {rate:8.0f} molecules/s   {parts} ms")
         print(f"{name:6s} cin / gine {found['cin_to_gine']}, cin / plain {found['cin_to_plain']}")
 
 

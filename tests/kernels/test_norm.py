@@ -100,6 +100,43 @@ def test_chain_is_batch_normalisation(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_counted_rows_are_repeated_rows(name, shape):
+    x, *others, weight, bias = inputs(*shape)
+    count = torch.randint(1, 4, (len(x),), generator=torch.Generator().manual_seed(0))
+    leaves, norm = [x, *others, weight, bias], kernels.Norm(*others)
+    with implementation(name):
+        repeated = kernels.norm_linear(
+            x.repeat_interleave(count, 0), weight, bias, norm, "silu", statistics=True
+        )
+        counted = kernels.norm_linear(
+            x, weight, bias, norm, "silu", statistics=True, count=count.to(x.dtype)
+        )
+        assert_same(list(counted[1:]), list(repeated[1:]), 1e-11)
+        spread = counted[0].repeat_interleave(count, 0)
+        assert_same([spread], [repeated[0]], 1e-11)
+        found = [
+            torch.autograd.grad(y.square().sum() + (mean * var).sum(), leaves)
+            for y, mean, var in ((spread, *counted[1:]), repeated)
+        ]
+    assert_same(*map(list, found), 1e-10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_with_counted_rows(name):
+    tensors = inputs(5, 2, 3, 2)
+    count = torch.tensor([1, 2, 1, 3, 5], dtype=torch.float64)
+
+    def counted(x, *vectors):
+        *norm, weight, bias = vectors
+        return kernels.norm_linear(x, weight, bias, kernels.Norm(*norm), "silu", True, count)
+
+    with implementation(name):
+        assert torch.autograd.gradcheck(counted, tensors)
+        assert torch.autograd.gradgradcheck(counted, tensors)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_variance_of_columns_far_from_zero(name):
     x = torch.randn(3000, 4, generator=torch.Generator().manual_seed(0)) + 1000
     with implementation(name):
@@ -137,14 +174,15 @@ def test_only_gradients_that_are_asked_for(name):
 def test_operators_of_the_library(name):
     x, *vectors, weight, bias = inputs(6, 2, 3, 2)
     with implementation(name):
-        arguments = (x, *vectors, weight, bias, 1e-5, "silu", True)
-        torch.library.opcheck(fused._norm_linear.overload, arguments)
+        for count in (None, torch.arange(1.0, 7, dtype=x.dtype)):
+            arguments = (x, *vectors, weight, bias, 1e-5, "silu", True, count)
+            torch.library.opcheck(fused._norm_linear.overload, arguments)
         torch.library.opcheck(fused._norm_activation.overload, (x, *vectors, 1e-5, "silu"))
         y, mean, var = (t.detach() for t in run(x, *vectors, weight, bias))
         inner = [t.detach() for t in (x, *vectors)]
         torch.library.opcheck(
             fused._norm_linear_backward.overload,
-            (y, mean, var, *inner, weight.detach(), y, mean, 1e-5, "silu", True, True),
+            (y, mean, var, *inner, weight.detach(), y, mean, 1e-5, "silu", True, True, count),
         )
         torch.library.opcheck(
             fused._norm_activation_backward.overload, (inner[0], *inner, 1e-5, "silu")

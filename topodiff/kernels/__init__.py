@@ -14,6 +14,7 @@ from topodiff.kernels.edge_blocks import edge_blocks
 from topodiff.kernels.expansion import chebyshev_sum
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
 from topodiff.kernels.norm import Norm, norm_activation, norm_linear
+from topodiff.kernels.refine import refine_colours
 from topodiff.kernels.rotations import cayley, reflections, rotation
 from topodiff.kernels.segments import (
     gather,
@@ -22,6 +23,7 @@ from topodiff.kernels.segments import (
     segment_softmax,
     sort_by_key,
 )
+from topodiff.kernels.select import select_segments
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
 from topodiff.kernels.step import dropout, residual, stalk_matmul
 
@@ -50,12 +52,14 @@ __all__ = [
     "instruction_set",
     "norm_activation",
     "norm_linear",
+    "refine_colours",
     "reflections",
     "residual",
     "rotation",
     "scatter_reduce",
     "segment_reduce",
     "segment_softmax",
+    "select_segments",
     "sheaf_matmul",
     "small_matmul",
     "sort_by_key",

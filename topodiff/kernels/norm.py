@@ -37,6 +37,7 @@ def norm_linear(
     norm: Norm | None = None,
     activation: str = "identity",
     statistics: bool = False,
+    count: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``y_g = act(norm(x))_g W_g^T + b_g`` for every group g of channels, with statistics of y.
 
@@ -50,6 +51,8 @@ def norm_linear(
         norm: of the input, with vectors of ``groups * in`` values; or none.
         activation: of the input after the normalisation.
         statistics: whether mean and (biased) variance of the columns of y are wanted.
+        count: ``(rows,)``, how many equal rows each one stands for in the statistics; or none for
+            one each. Not differentiable.
 
     Returns:
         y ``(rows, groups * out)``, its mean and variance ``(groups * out,)``, empty if not wanted.
@@ -64,10 +67,11 @@ def norm_linear(
             f"and {tuple(weight.shape)}"
         )
     _check_vectors(x, weight.shape[0] * weight.shape[1], weight=weight, bias=bias)
+    _check_vectors(x, x.shape[0], count=count)
     _check_norm(x, norm)
     checks.check_choice("activation", activation, ACTIVATIONS)
     *vectors, eps = _ABSENT if norm is None else norm
-    return _norm_linear(x, *vectors, weight, bias, eps, activation, statistics)
+    return _norm_linear(x, *vectors, weight, bias, eps, activation, statistics, count)
 
 
 def norm_activation(x: Tensor, norm: Norm | None = None, activation: str = "identity") -> Tensor:
@@ -116,12 +120,12 @@ def _norm_linear_gradient(needed: Any, a: list, results: tuple, *grads: Tensor) 
     backward: Any = _norm_linear_backward
     if torch.is_grad_enabled():
         backward = norm_reference.norm_linear_backward
-    *inputs, weight, _, eps, activation, _ = a
+    *inputs, weight, _, eps, activation, _, count = a
     y, y_mean, _ = results
     found = backward(
-        *grads, *inputs, weight, y, y_mean, eps, activation, any(needed[:5]), needed[5]
+        *grads, *inputs, weight, y, y_mean, eps, activation, any(needed[:5]), needed[5], count
     )
-    return *_or_none(needed[:7], found), None, None, None
+    return *_or_none(needed[:7], found), None, None, None, None
 
 
 _VECTORS = "Tensor x, Tensor? mean, Tensor? var, Tensor? gamma, Tensor? beta"
@@ -149,7 +153,9 @@ _norm_activation_backward = define(
 )
 
 
-def _fake_norm_linear(x, mean, var, gamma, beta, weight, bias, eps, activation, statistics):  # type: ignore[no-untyped-def]
+def _fake_norm_linear(  # type: ignore[no-untyped-def]
+    x, mean, var, gamma, beta, weight, bias, eps, activation, statistics, count
+):  # fmt: skip
     columns = weight.shape[0] * weight.shape[1]
     vectors = (_like(x, statistics, columns) for _ in range(2))
     return x.new_empty(x.shape[0], columns), *vectors
@@ -157,7 +163,7 @@ def _fake_norm_linear(x, mean, var, gamma, beta, weight, bias, eps, activation, 
 
 def _fake_norm_linear_backward(  # type: ignore[no-untyped-def]
     grad, grad_mean, grad_var, x, mean, var, gamma, beta, weight, y, y_mean, eps, activation,
-    need_x, need_weight,
+    need_x, need_weight, count,
 ):  # fmt: skip
     vectors = (_like(x, need_x and mean is not None, x.shape[1]) for _ in range(4))
     return (
@@ -170,18 +176,18 @@ def _fake_norm_linear_backward(  # type: ignore[no-untyped-def]
 
 _norm_linear = define(
     "norm_linear",
-    f"({_VECTORS}, Tensor weight, Tensor? bias, float eps, str activation, bool statistics)"
-    " -> (Tensor, Tensor, Tensor)",
+    f"({_VECTORS}, Tensor weight, Tensor? bias, float eps, str activation, bool statistics,"
+    " Tensor? count) -> (Tensor, Tensor, Tensor)",
     _fake_norm_linear,
     _norm_linear_gradient,
-    saves=(0, 1, 2, 3, 4, 5),
+    saves=(0, 1, 2, 3, 4, 5, 10),
     saves_results=True,
     differentiable=3,
 )
 _norm_linear_backward = define(
     "norm_linear_backward",
     f"(Tensor grad, Tensor grad_mean, Tensor grad_var, {_VECTORS}, Tensor weight, Tensor y,"
-    " Tensor y_mean, float eps, str activation, bool need_x, bool need_weight)"
+    " Tensor y_mean, float eps, str activation, bool need_x, bool need_weight, Tensor? count)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     _fake_norm_linear_backward,
 )

@@ -37,7 +37,7 @@ def norm_activation(
 ) -> Tensor:  # fmt: skip
     x, *norm = _contiguous(x, mean, var, gamma, beta)
     y = cpu._empty(x, *x.shape)
-    _call(_cpu.norm_linear, x, tuple(norm), None, None, eps, activation, y, None, None)
+    _call(_cpu.norm_linear, x, tuple(norm), None, None, eps, activation, None, y, None, None)
     return y
 
 
@@ -52,7 +52,7 @@ def norm_activation_backward(
 ) -> tuple[Tensor, ...]:  # fmt: skip
     grad, x, *norm = _contiguous(grad, x, mean, var, gamma, beta)
     results = (cpu._empty(x, *x.shape), *_norm_gradients(x, mean))
-    others = (None, None, grad, None, None, *results, None, None)
+    others = (None, None, None, grad, None, None, *results, None, None)
     _call(_cpu.norm_linear_backward, x, tuple(norm), None, None, eps, activation, *others)
     return results
 
@@ -60,12 +60,14 @@ def norm_activation_backward(
 def norm_linear(
     x: Tensor, mean: Tensor | None, var: Tensor | None, gamma: Tensor | None, beta: Tensor | None,
     weight: Tensor, bias: Tensor | None, eps: float, activation: str, statistics: bool,
+    count: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    x, weight, bias, *norm = _contiguous(x, weight, bias, mean, var, gamma, beta)
+    x, weight, bias, count, *norm = _contiguous(x, weight, bias, count, mean, var, gamma, beta)
     columns = weight.shape[0] * weight.shape[1]
     y = cpu._empty(x, x.shape[0], columns)
     y_mean, y_var = (cpu._empty(x, columns if statistics else 0) for _ in range(2))
-    _call(_cpu.norm_linear, x, tuple(norm), weight, bias, eps, activation, y, y_mean, y_var)
+    others = (count, y, y_mean, y_var)
+    _call(_cpu.norm_linear, x, tuple(norm), weight, bias, eps, activation, *others)
     return y, y_mean, y_var
 
 
@@ -73,15 +75,16 @@ def norm_linear_backward(
     grad: Tensor, grad_mean: Tensor, grad_var: Tensor, x: Tensor, mean: Tensor | None,
     var: Tensor | None, gamma: Tensor | None, beta: Tensor | None, weight: Tensor,
     y: Tensor, y_mean: Tensor, eps: float, activation: str, need_x: bool, need_weight: bool,
+    count: Tensor | None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     grad, grad_mean, grad_var, x, weight, y = _contiguous(grad, grad_mean, grad_var, x, weight, y)
-    norm = _contiguous(mean, var, gamma, beta)
+    count, *norm = _contiguous(count, mean, var, gamma, beta)
     dx = cpu._empty(x, *x.shape) if need_x else cpu._empty(x, 0)
     dnorm = _norm_gradients(x, mean if need_x else None)
     dweight = cpu._empty(x, *weight.shape) if need_weight else cpu._empty(x, 0)
     dbias = cpu._empty(x, grad.shape[1])
-    others = (y, y_mean, grad, grad_mean, grad_var, dx, *dnorm, dweight, dbias)
-    _call(_cpu.norm_linear_backward, x, norm, weight, None, eps, activation, *others)
+    others = (count, y, y_mean, grad, grad_mean, grad_var, dx, *dnorm, dweight, dbias)
+    _call(_cpu.norm_linear_backward, x, tuple(norm), weight, None, eps, activation, *others)
     return dx, *dnorm, dweight, dbias
 
 

@@ -48,6 +48,7 @@ def norm_activation_backward(
 def norm_linear(
     x: Tensor, mean: Tensor | None, var: Tensor | None, gamma: Tensor | None, beta: Tensor | None,
     weight: Tensor, bias: Tensor | None, eps: float, activation: str, statistics: bool,
+    count: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     groups, out, width = weight.shape
     h = norm_activation(x, mean, var, gamma, beta, eps, activation)
@@ -57,19 +58,25 @@ def norm_linear(
         y = y + bias
     if not statistics:
         return y, y.new_empty(0), y.new_empty(0)
-    y_var, y_mean = torch.var_mean(y, 0, correction=0)
-    return y, y_mean, y_var
+    if count is None:
+        y_var, y_mean = torch.var_mean(y, 0, correction=0)
+        return y, y_mean, y_var
+    share = (count / count.sum()).unsqueeze(1)
+    y_mean = (share * y).sum(0)
+    return y, y_mean, (share * (y - y_mean) ** 2).sum(0)
 
 
 def norm_linear_backward(
     grad: Tensor, grad_mean: Tensor, grad_var: Tensor, x: Tensor, mean: Tensor | None,
     var: Tensor | None, gamma: Tensor | None, beta: Tensor | None, weight: Tensor,
     y: Tensor, y_mean: Tensor, eps: float, activation: str, need_x: bool, need_weight: bool,
+    count: Tensor | None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """Gradients of x, mean, var, gamma, beta, weight, bias; empty for those that are absent."""
     groups, out, width = weight.shape
     if y_mean.numel():
-        grad = grad + (grad_mean + 2 * (y - y_mean) * grad_var) / len(y)
+        share = 1 / len(y) if count is None else (count / count.sum()).unsqueeze(1)
+        grad = grad + (grad_mean + 2 * (y - y_mean) * grad_var) * share
     per_group = grad.reshape(-1, groups, out)
     dweight, of_norm = x.new_empty(0), tuple(x.new_empty(0) for _ in range(5))
     if need_weight:

@@ -26,6 +26,13 @@ class Pending(NamedTuple):
         return kernels.norm_activation(*self)
 
 
+class Copies(NamedTuple):
+    """How many equal rows each row stands for, ``of`` (rows,), and their sum."""
+
+    of: Tensor
+    total: int
+
+
 class NormActivation(nn.Module):
     """``y = act(norm(x))`` on the rows of (n, groups * channels).
 
@@ -78,17 +85,19 @@ class NormActivation(nn.Module):
             self.running_var.fill_(1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.uses_statistics(x):
+        if not self.uses_statistics(len(x)):
             return self.pending(x).value()
         var, mean = torch.var_mean(x, 0, correction=0)
-        return self.pending(x, mean, var).value()
+        return self.pending(x, mean, var, len(x)).value()
 
-    def uses_statistics(self, x: Tensor) -> bool:
-        """Whether :meth:`pending` needs mean and variance of the columns of ``x``."""
-        return self.training and self.norm in ("batch", "clipped") and len(x) > 1
+    def uses_statistics(self, rows: int) -> bool:
+        """Whether :meth:`pending` needs mean and variance of the columns of so many rows."""
+        return self.training and self.norm in ("batch", "clipped") and rows > 1
 
-    def pending(self, x: Tensor, mean: Tensor | None = None, var: Tensor | None = None) -> Pending:
-        """To be computed later; with mean and (biased) variance of ``x`` where it uses them."""
+    def pending(
+        self, x: Tensor, mean: Tensor | None = None, var: Tensor | None = None, total: int = 0
+    ) -> Pending:
+        """To be computed later; with mean and (biased) variance of ``total`` rows where used."""
         if self.norm == "none":
             return Pending(x, None, self.activation)
         if self.norm == "layer":
@@ -98,7 +107,7 @@ class NormActivation(nn.Module):
             return Pending(x, None, self.activation)
         if mean is None or var is None:
             return self._in_evaluation(x)
-        self._remember(mean, var, len(x))
+        self._remember(mean, var, total)
         norm = kernels.Norm(mean, var, self.weight, self.bias, self.eps)
         return Pending(x, norm, self.activation)
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
+from topodiff.complexes.colours import Colours, colour_boundaries, colour_pairs, colour_rows
 from topodiff.nn.activation import check_choice
 from topodiff.nn.messages import boundary_sum
 from topodiff.nn.reset import reset_children
@@ -150,6 +151,23 @@ class CellEmbedding(nn.Module):
                 mean = total / num_vertices(K, r, total) if self.init_reduce == "mean" else total
                 embedded.append(mean + own[r] if r in own else mean)
         return [self.dropout(h) for h in embedded]
+
+    def colours(self, K: CellComplex) -> list[Colours] | None:
+        """Cells of the same colour get the same vector. None where features are real numbers."""
+        top = min(K.rank, self.max_rank)
+        features = {r: K.x[r] for r in range(top + 1) if str(r) in self.features and r in K.x}
+        if any(x.is_floating_point() for x in features.values()):
+            return None
+        own = {r: colour_rows(x) for r, x in features.items()}
+        total = own[0]
+        found = [total]
+        for r in range(1, top + 1):
+            total = colour_boundaries(K, r, None, total.of)
+            if r == 1 and r in own:
+                found.append(own[r])
+            else:
+                found.append(colour_pairs(total.of, own[r].of) if r in own else total)
+        return found
 
     def _own(self, K: CellComplex, rank: int) -> Tensor:
         x = K.x.get(rank)

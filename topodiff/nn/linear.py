@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff import kernels
-from topodiff.nn.activation import NormActivation, Pending
+from topodiff.nn.activation import Copies, NormActivation, Pending
 from topodiff.nn.reset import reset_children
 
 
@@ -45,12 +45,18 @@ class LinearNorm(nn.Module):
         nn.init.uniform_(self.bias, -bound, bound)
         reset_children(self)
 
-    def forward(self, x: Tensor | Pending) -> Pending:
-        """(n, groups * in_channels) -> (n, groups * out_channels)."""
+    def forward(self, x: Tensor | Pending, copies: Copies | None = None) -> Pending:
+        """(n, groups * in_channels) -> (n, groups * out_channels).
+
+        With ``copies`` every row stands for several in the statistics of the norm.
+        """
         x, norm, activation = x if isinstance(x, Pending) else (x, None, "identity")
-        statistics = self.norm.uses_statistics(x)
-        y, mean, var = kernels.norm_linear(x, self.weight, self.bias, norm, activation, statistics)
-        return self.norm.pending(y, mean, var) if statistics else self.norm.pending(y)
+        count, rows = copies or (None, len(x))
+        statistics = self.norm.uses_statistics(rows)
+        y, mean, var = kernels.norm_linear(
+            x, self.weight, self.bias, norm, activation, statistics, count
+        )
+        return self.norm.pending(y, mean, var, rows) if statistics else self.norm.pending(y)
 
     def extra_repr(self) -> str:
         groups, out_channels, in_channels = self.weight.shape
@@ -82,9 +88,9 @@ class MLP(nn.Module):
         """Draw all parameters anew."""
         reset_children(self)
 
-    def forward(self, x: Tensor) -> Pending:
+    def forward(self, x: Tensor, copies: Copies | None = None) -> Pending:
         """(n, groups * in_channels) -> (n, groups * hidden_channels)."""
-        return self.second(self.first(x))
+        return self.second(self.first(x, copies), copies)
 
 
 class SplitLinear(nn.Module):

@@ -24,15 +24,18 @@ NormLinearArgs common(TOPODIFF_NORM) {
 #define TOPODIFF_COMMON_ARGS \
   common(wide, threads, rows, groups, in, out, x, mean, var, gamma, beta, eps, activation, weight, bias)
 
-void forward(TOPODIFF_NORM, Address y, Address y_mean, Address y_var) {
+void forward(TOPODIFF_NORM, Address count, Address y, Address y_mean, Address y_var) {
   NormLinearArgs a = TOPODIFF_COMMON_ARGS;
+  a.count = at(count);
   a.y = at(y), a.y_mean = at(y_mean), a.y_var = at(y_var);
   run(weight ? kNormLinear : kNormActivation, wide, a);
 }
 
-void backward(TOPODIFF_NORM, Address y, Address y_mean, Address dy, Address dy_mean, Address dy_var, Address dx,
-              Address dmean, Address dvar, Address dgamma, Address dbeta, Address dweight, Address dbias) {
+void backward(TOPODIFF_NORM, Address count, Address y, Address y_mean, Address dy, Address dy_mean, Address dy_var,
+              Address dx, Address dmean, Address dvar, Address dgamma, Address dbeta, Address dweight,
+              Address dbias) {
   NormLinearArgs a = TOPODIFF_COMMON_ARGS;
+  a.count = at(count);
   a.y = at(y), a.y_mean = at(y_mean), a.dy = at(dy), a.dy_mean = at(dy_mean), a.dy_var = at(dy_var);
   a.dx = at(dx), a.dmean = at(dmean), a.dvar = at(dvar), a.dgamma = at(dgamma), a.dbeta = at(dbeta);
   a.dweight = at(dweight), a.dbias = at(dbias);

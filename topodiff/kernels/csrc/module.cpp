@@ -10,6 +10,8 @@ void bind_edge_blocks(nanobind::module_&);
 void bind_step(nanobind::module_&);
 void bind_attention(nanobind::module_&);
 void bind_expansion(nanobind::module_&);
+void bind_refine(nanobind::module_&);
+void bind_select(nanobind::module_&);
 void bind_liftings(nanobind::module_&);
 void bind_molecules(nanobind::module_&);
 }
@@ -24,6 +26,8 @@ NB_MODULE(_cpu, m) {
   topodiff::bind_step(m);
   topodiff::bind_attention(m);
   topodiff::bind_expansion(m);
+  topodiff::bind_refine(m);
+  topodiff::bind_select(m);
   topodiff::bind_liftings(m);
   topodiff::bind_molecules(m);
 }

@@ -5,10 +5,11 @@
 namespace topodiff {
 
 // x (rows, groups * in), weight (groups, out, in), y (rows, groups * out); vectors have one value per channel.
-// Null pointers leave a part out: mean (no normalisation), y_mean (no statistics), dx, dweight.
+// count (rows): how many rows of the statistics a row stands for. Null pointers leave a part out: mean (no
+// normalisation), y_mean (no statistics), count (one each), dx, dweight.
 struct NormLinearArgs {
   const void *x, *mean, *var, *gamma, *beta;
-  const void *weight, *bias;
+  const void *weight, *bias, *count;
   void *y, *y_mean, *y_var;
   const void *dy, *dy_mean, *dy_var;
   void *dx, *dmean, *dvar, *dgamma, *dbeta, *dweight, *dbias;

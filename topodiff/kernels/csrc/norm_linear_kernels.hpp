@@ -139,15 +139,39 @@ struct Moments {
   }
 };
 
+// How many rows of the statistics each row stands for: itself alone without counts.
+template <class T, bool Counted>
+struct Rows {
+  const T* count;
+
+  template <class V>
+  TOPODIFF_INLINE V times(V v, i64 i) const {
+    if constexpr (Counted) return v * count[i];
+    return v;
+  }
+  double in(i64 first, i64 last) const {
+    if constexpr (!Counted) return double(last - first);
+    double sum = 0;
+    for (i64 i = first; i < last; ++i) sum += double(count[i]);
+    return sum;
+  }
+};
+
+template <class T, class F>
+TOPODIFF_INLINE void with_rows(const NormLinearArgs& a, i64 first, F f) {
+  if (a.count) f(Rows<T, true>{static_cast<const T*>(a.count) + first});
+  else f(Rows<T, false>{});
+}
+
 // Column means and squared deviations of a block, mean and m2 one after the other; sums is room for as much.
-template <class T>
-void block_moments(const T* y, i64 rows, i64 C, T* sums, double* out) {
+template <class T, class R>
+void block_moments(const T* y, i64 rows, R stands_for, double total, i64 C, T* sums, double* out) {
   __builtin_memset(sums, 0, 2 * C * sizeof(T));
   for_strips<T>(rows, C, [&](i64 first, i64 last, auto piece) {
     using V = typename decltype(piece)::V;
     V sum = load<V>(sums + piece.at);
-    for (i64 i = first; i < last; ++i) sum += load<V>(y + i * C + piece.at);
-    store(sums + piece.at, last == rows ? sum / T(rows) : sum);
+    for (i64 i = first; i < last; ++i) sum += stands_for.times(load<V>(y + i * C + piece.at), i);
+    store(sums + piece.at, last == rows ? sum / T(total) : sum);
   });
   for_strips<T>(rows, C, [&](i64 first, i64 last, auto piece) {
     using V = typename decltype(piece)::V;
@@ -155,7 +179,7 @@ void block_moments(const T* y, i64 rows, i64 C, T* sums, double* out) {
     V m2 = load<V>(sums + C + piece.at);
     for (i64 i = first; i < last; ++i) {
       const V d = load<V>(y + i * C + piece.at) - mean;
-      m2 += d * d;
+      m2 += stands_for.times(d * d, i);
     }
     store(sums + C + piece.at, m2);
   });
@@ -187,7 +211,7 @@ void norm_linear(const NormLinearArgs& a) {
   const PackedWeight<T> weight(a, true);
   const T *x = static_cast<const T*>(a.x), *bias = static_cast<const T*>(a.bias);
   T* y = static_cast<T*>(a.y);
-  Scratch<double> moments(parts * 2 * out);
+  Scratch<double> moments(parts * 2 * out), counts(parts);
   moments.zero(parts * 2 * out);
   for_parts(a.rows, a.threads, [&](i64 part, i64 first, i64 last) {
     Scratch<T> activated(acts_on_input(a) ? kBlockRows * in : 0);
@@ -206,20 +230,23 @@ void norm_linear(const NormLinearArgs& a) {
         multiply<T>(rows, a.out, a.in, input + g * a.in, in, 1, weight.panels + g * weight.size,
                     {y + row * out + g * a.out, out, bias ? bias + g * a.out : nullptr}, ahead);
       if (!a.y_mean) return;
-      block_moments(y + row * out, rows, out, sums.p, block.p);
-      whole.merge(double(rows), block, block + out, out);
+      with_rows<T>(a, row, [&](auto stands_for) {
+        const double total = stands_for.in(0, rows);
+        block_moments(y + row * out, rows, stands_for, total, out, sums.p, block.p);
+        whole.merge(total, block, block + out, out);
+      });
     });
+    counts[part] = whole.count;
   });
   if (!a.y_mean) return;
-  Moments whole{0, moments, moments + out};
-  whole.count = double(a.rows / parts);
+  Moments whole{counts[0], moments, moments + out};
   for (i64 part = 1; part < parts; ++part) {
     const double* other = moments + part * 2 * out;
-    whole.merge(double(a.rows * (part + 1) / parts - a.rows * part / parts), other, other + out, out);
+    whole.merge(counts[part], other, other + out, out);
   }
   for (i64 c = 0; c < out; ++c) {
     static_cast<T*>(a.y_mean)[c] = T(whole.mean[c]);
-    static_cast<T*>(a.y_var)[c] = T(whole.m2[c] / double(larger(a.rows, 1)));
+    static_cast<T*>(a.y_var)[c] = T(whole.m2[c] / (whole.count ? whole.count : 1));
   }
 }
 
@@ -235,18 +262,18 @@ void add_columns(const T* x, i64 rows, i64 C, T* sums) {
 }
 
 // dy plus what comes back through mean and variance, for a block of rows.
-template <class T>
-void total_gradient(const NormLinearArgs& a, i64 row, i64 rows, const T* dy, T* out) {
+template <class T, class R>
+void total_gradient(const NormLinearArgs& a, i64 row, i64 rows, R stands_for, T per_row, const T* dy, T* out) {
   const i64 C = a.groups * a.out;
   const T *y = static_cast<const T*>(a.y) + row * C, *mean = static_cast<const T*>(a.y_mean);
   const T *dmean = static_cast<const T*>(a.dy_mean), *dvar = static_cast<const T*>(a.dy_var);
-  const T per_row = T(1.0 / double(a.rows));
   for_strips<T>(rows, C, [&](i64 first, i64 last, auto piece) {
     using V = typename decltype(piece)::V;
     const i64 c = piece.at;
     const V m = load<V>(mean + c), same = load<V>(dmean + c) * per_row, slope = load<V>(dvar + c) * (2 * per_row);
     for (i64 i = first; i < last; ++i)
-      store(out + i * C + c, load<V>(dy + i * C + c) + same + (load<V>(y + i * C + c) - m) * slope);
+      store(out + i * C + c,
+            load<V>(dy + i * C + c) + stands_for.times(same + (load<V>(y + i * C + c) - m) * slope, i));
   });
 }
 
@@ -256,6 +283,7 @@ struct BackwardBlocks {
   const NormLinearArgs& a;
   const InputNorm<T>& norm;
   const PackedWeight<T>& weight;
+  const T per_row;  // 1 / rows of the statistics
   i64 in = a.groups * a.in, out = a.groups * a.out;
   Scratch<T> dy{a.y_mean ? kBlockRows * out : 0}, activated{kBlockRows * in}, da{kBlockRows * in};
   Scratch<T> panels{packed_size<T>(kBlockRows, a.in)}, sums{out + 2 * in};
@@ -295,7 +323,10 @@ struct BackwardBlocks {
 
   void gradients(i64 row, i64 rows, T* dweight) {
     const T *x = static_cast<const T*>(a.x) + row * in, *grad = static_cast<const T*>(a.dy) + row * out;
-    if (a.y_mean) total_gradient(a, row, rows, grad, dy.p), grad = dy;
+    if (a.y_mean) {
+      with_rows<T>(a, row, [&](auto stands_for) { total_gradient(a, row, rows, stands_for, per_row, grad, dy.p); });
+      grad = dy;
+    }
     if (a.dbias) add_columns(grad, rows, out, sums.p);
     if (dweight) {
       const T* input = x;
@@ -329,8 +360,10 @@ void norm_linear_backward(const NormLinearArgs& a) {
   Scratch<T> dweight(parts * weights);
   Scratch<double> totals(parts * columns);
   dweight.zero(parts * weights), totals.zero(parts * columns);
+  double counted = 0;
+  with_rows<T>(a, 0, [&](auto stands_for) { counted = stands_for.in(0, a.rows); });
   for_parts(a.rows, a.threads, [&](i64 part, i64 first, i64 last) {
-    BackwardBlocks<T> blocks{a, norm, weight};
+    BackwardBlocks<T> blocks{a, norm, weight, T(1 / counted)};
     for_blocks(first, last, [&](i64 row, i64 rows) {
       blocks.look_ahead(row + rows, smaller(kBlockRows, last - row - rows));
       blocks.run(row, rows, weights ? dweight + part * weights : nullptr, totals + part * columns);
