@@ -42,24 +42,6 @@ def test_derivatives_of_gradients_of_the_residual(which):
 
 
 @EACH
-@pytest.mark.parametrize("shape", [(7, 3, 20), (0, 2, 3), (600, 1, 1), (300, 5, 33)])
-def test_stalk_matmul(which, shape):
-    g = torch.Generator().manual_seed(0)
-    w = torch.randn(shape[1], shape[1], generator=g, dtype=torch.float64).requires_grad_()
-    x = torch.randn(shape, generator=g, dtype=torch.float64).requires_grad_()
-    seed = torch.randn(shape, generator=g, dtype=torch.float64)
-    wanted = torch.autograd.grad(w @ x, (w, x), seed)
-    with implementation(*which):
-        found = kernels.stalk_matmul(w, x)
-        torch.testing.assert_close(found, w @ x)
-        gradients = torch.autograd.grad(found, (w, x), seed)
-        single = kernels.stalk_matmul(w.float(), x.float())
-        assert not x.numel() or torch.autograd.gradgradcheck(kernels.stalk_matmul, (w, x[:2]))
-    torch.testing.assert_close(gradients, wanted, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(single.double(), w @ x, rtol=1e-4, atol=1e-4)
-
-
-@EACH
 def test_residual_keeps_nan(which):
     x = torch.full((1, 1, 5), float("nan"))
     with implementation(*which):
@@ -119,10 +101,6 @@ def test_wrong_arguments():
         kernels.residual(x, x.double(), torch.ones(2))
     with pytest.raises(ValueError, match="activation must be one of"):
         kernels.residual(x, x, torch.ones(2), "gelu")
-    with pytest.raises(ValueError, match="must have shape"):
-        kernels.stalk_matmul(torch.ones(3, 3), x)
-    with pytest.raises(TypeError, match="must share a dtype"):
-        kernels.stalk_matmul(torch.ones(2, 2).double(), x)
     for p in (-0.1, 1.0):
         with pytest.raises(ValueError, match="p must lie in"):
             kernels.dropout(x, p)

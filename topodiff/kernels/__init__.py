@@ -23,7 +23,8 @@ from topodiff.kernels.segments import (
     sort_by_key,
 )
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
-from topodiff.kernels.step import dropout, residual, stalk_matmul
+from topodiff.kernels.step import draw_seed, dropout, residual
+from topodiff.kernels.vertex_linear import pair_linear, stalk_linear
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
@@ -40,6 +41,7 @@ __all__ = [
     "cayley",
     "chebyshev_sum",
     "coface_message",
+    "draw_seed",
     "dropout",
     "edge_attention",
     "edge_blocks",
@@ -50,6 +52,7 @@ __all__ = [
     "instruction_set",
     "norm_activation",
     "norm_linear",
+    "pair_linear",
     "reflections",
     "residual",
     "rotation",
@@ -59,7 +62,7 @@ __all__ = [
     "sheaf_matmul",
     "small_matmul",
     "sort_by_key",
-    "stalk_matmul",
+    "stalk_linear",
     "use",
     "why_unavailable",
 ]

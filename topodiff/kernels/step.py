@@ -1,5 +1,4 @@
-"""What a step of diffusion does at each vertex alone: products with the stalk, the residual with
-its activation, dropout.
+"""What a step of diffusion does at each vertex alone: the residual with its activation, dropout.
 
 Written as one operation each, since on small graphs the number of calls is the cost, and on large
 ones the number of passes over the state.
@@ -62,35 +61,21 @@ def dropout(x: Tensor, p: float, seed: int | None = None) -> Tensor:
         TypeError, ValueError: x is not floating point, or p out of range.
     """
     checks.check_values("x", x)
+    check_probability(p)
+    return _dropout(x, p, draw_seed(p, seed))
+
+
+def check_probability(p: float) -> None:
+    """ValueError unless 0 <= p < 1."""
     if not 0 <= p < 1:
         raise ValueError(f"p must lie in [0, 1), got {p}")
-    if seed is None:
-        seed = int(torch.empty((), dtype=torch.int64).random_())
-    return _dropout(x, p, seed)
 
 
-def stalk_matmul(w: Tensor, x: Tensor) -> Tensor:
-    """``out_v = W x_v``, one matrix for all stalks.
-
-    Args:
-        w: ``(d, d)``.
-        x: ``(n, d, channels)``.
-
-    Returns:
-        ``(n, d, channels)``.
-
-    Raises:
-        TypeError, ValueError: wrong dtypes or shapes.
-    """
-    checks.check_values("x", x)
-    if x.dim() != 3 or w.shape != (x.shape[1], x.shape[1]):
-        raise ValueError(
-            f"x must have shape (n, d, channels) and w (d, d), got {tuple(x.shape)} and "
-            f"{tuple(w.shape)}"
-        )
-    if w.dtype is not x.dtype:
-        raise TypeError(f"w and x must share a dtype, got {w.dtype} and {x.dtype}")
-    return _stalk_matmul(w, x, False)
+def draw_seed(p: float, seed: int | None = None) -> int:
+    """``seed``, or one from torch's generator of the CPU; none is drawn where nothing is dropped."""
+    if seed is not None:
+        return seed
+    return int(torch.empty((), dtype=torch.int64).random_()) if p else 0
 
 
 def threshold_of(p: float) -> tuple[int, float]:
@@ -127,36 +112,4 @@ _dropout: Operation = define(
     "(Tensor x, float p, int seed) -> Tensor",
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
     lambda needed, a, results, grad: (_dropout(grad, a[1], a[2]), None, None),
-)
-
-
-def _stalk_matmul_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
-    w, x, transpose = a
-    dw = None
-    if needed[0]:
-        dw = _stalk_outer(x, grad) if transpose else _stalk_outer(grad, x)
-    dx = _stalk_matmul(w, grad, not transpose) if needed[1] else None
-    return dw, dx, None
-
-
-def _stalk_outer_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
-    g, x = a
-    dg = _stalk_matmul(grad, x, False) if needed[0] else None
-    dx = _stalk_matmul(grad, g, True) if needed[1] else None
-    return dg, dx
-
-
-_stalk_matmul = define(
-    "stalk_matmul",
-    "(Tensor w, Tensor x, bool transpose) -> Tensor",
-    lambda w, x, transpose: torch.empty_like(x, memory_format=torch.contiguous_format),
-    _stalk_matmul_gradient,
-    saves=(0, 1),
-)
-_stalk_outer = define(
-    "stalk_outer",
-    "(Tensor g, Tensor x) -> Tensor",
-    lambda g, x: x.new_empty(x.shape[1], x.shape[1]),
-    _stalk_outer_gradient,
-    saves=(0, 1),
 )

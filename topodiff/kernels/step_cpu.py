@@ -48,25 +48,4 @@ def dropout(x: Tensor, p: float, seed: int) -> Tensor:
     return out
 
 
-def stalk_matmul(w: Tensor, x: Tensor, transpose: bool) -> Tensor:
-    w, x = w.contiguous(), x.contiguous()
-    out = cpu._empty(x, *x.shape)
-    _cpu.stalk_matmul(
-        x.dtype is torch.float64, torch.get_num_threads(), *x.shape, w.data_ptr(), x.data_ptr(),
-        transpose, out.data_ptr(),
-    )  # fmt: skip
-    return out
-
-
-def stalk_outer(g: Tensor, x: Tensor) -> Tensor:
-    g, x = g.contiguous(), x.contiguous()
-    n, d, _ = x.shape
-    partial = cpu._empty(x, -(-n // _cpu.step_block), d, d)
-    _cpu.stalk_outer(
-        x.dtype is torch.float64, torch.get_num_threads(), *x.shape, g.data_ptr(), x.data_ptr(),
-        partial.data_ptr(),
-    )  # fmt: skip
-    return partial.sum(0)
-
-
-OPERATIONS = (residual, residual_backward, dropout, stalk_matmul, stalk_outer)
+OPERATIONS = (residual, residual_backward, dropout)

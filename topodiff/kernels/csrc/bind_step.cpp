@@ -33,23 +33,8 @@ void residual_backward(bool wide, int threads, i64 n, i64 dim, i64 channels, int
 void dropout(bool wide, int threads, i64 n, std::uint64_t seed, std::uint32_t threshold, double scale,
              Address x, Address out) {
   StepArgs a = sizes(threads, n, 1, 1);
-  a.x = at(x), a.out = at(out), a.threshold = threshold, a.scale = scale;
-  a.seed_low = std::uint32_t(seed), a.seed_high = std::uint32_t(seed >> 32);
+  a.x = at(x), a.out = at(out), a.drop = drop_of(seed, threshold, scale);
   run(kDropout, wide, a);
-}
-
-void stalk_matmul(bool wide, int threads, i64 n, i64 dim, i64 channels, Address w, Address x,
-                  bool transpose, Address out) {
-  StepArgs a = sizes(threads, n, dim, channels);
-  a.factor = at(w), a.x = at(x), a.out = at(out), a.transpose = transpose;
-  run(kStalkMatmul, wide, a);
-}
-
-void stalk_outer(bool wide, int threads, i64 n, i64 dim, i64 channels, Address grad,
-                 Address x, Address partial) {
-  StepArgs a = sizes(threads, n, dim, channels);
-  a.grad = at(grad), a.x = at(x), a.partial = at(partial);
-  run(kStalkOuter, wide, a);
 }
 
 }  // namespace
@@ -59,8 +44,6 @@ void bind_step(nb::module_& m) {
   m.def("residual", &residual);
   m.def("residual_backward", &residual_backward);
   m.def("dropout", &dropout);
-  m.def("stalk_matmul", &stalk_matmul);
-  m.def("stalk_outer", &stalk_outer);
 }
 
 }  // namespace topodiff
