@@ -163,6 +163,6 @@ def test_wrong_arguments():
         kernels.pair_linear(x[:3], torch.ones(2, 4, 3), *of_graph)
     with pytest.raises(ValueError, match="activation must be one of"):
         kernels.pair_linear(x, torch.ones(2, 4, 3), *of_graph, "gelu")
+    face = torch.zeros(3, dtype=torch.long)
     with pytest.raises(ValueError, match="two vertices for each edge"):
-        face = torch.zeros(3, dtype=torch.long)
         kernels.pair_linear(x, torch.ones(2, 4, 3), face, *kernels.sort_by_key(face, 4))

@@ -24,6 +24,7 @@ from topodiff.kernels.segments import (
 )
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
 from topodiff.kernels.step import draw_seed, dropout, residual
+from topodiff.kernels.transports import transports
 from topodiff.kernels.vertex_linear import pair_linear, stalk_linear
 
 backend.register("reference", reference.load)
@@ -63,6 +64,7 @@ __all__ = [
     "small_matmul",
     "sort_by_key",
     "stalk_linear",
+    "transports",
     "use",
     "why_unavailable",
 ]

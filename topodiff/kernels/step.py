@@ -72,7 +72,7 @@ def check_probability(p: float) -> None:
 
 
 def draw_seed(p: float, seed: int | None = None) -> int:
-    """``seed``, or one from torch's generator of the CPU; none is drawn where nothing is dropped."""
+    """``seed``, or one from torch's generator of the CPU; 0 if p is 0."""
     if seed is not None:
         return seed
     return int(torch.empty((), dtype=torch.int64).random_()) if p else 0

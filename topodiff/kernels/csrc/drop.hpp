@@ -31,7 +31,8 @@ TOPODIFF_INLINE void drop(const Drop& d, const T* x, T* out, i64 i) {
   using U = Vec<std::uint32_t, N>;
   using Mask = Vec<typename IntOf<T>::type, N>;
   U place;
-  for (int l = 0; l < N; ++l) place[l] = std::uint32_t(i) + l;
+  for (int l = 0; l < N; ++l) place[l] = l;
+  place += std::uint32_t(i);  // apart: the loop is a constant
   const U random = scramble(scramble(place ^ d.seed_low) + d.seed_high);
   const Mask kept = __builtin_convertvector(random >= d.threshold, Mask);
   store(out, (V)((Mask)(load<V>(x) * T(d.scale)) & kept));

@@ -1,4 +1,4 @@
-// Linear maps of the dropped-out state of a vertex: of its stalk and channels, and of the states at both ends of an edge.
+// Linear maps of the state after dropout: of stalk and channels, and of the states at both ends of an edge.
 #pragma once
 #include <cstdint>
 
@@ -15,8 +15,8 @@ struct LinearArgs {
   // of stalks: (dim, dim) and (channels, channels), null for the identity
   const void *left, *right;
   void *dleft, *dright;
-  // of pairs: weight (2 outputs, width), width dim * channels, or channels for the sum over the stalk; the incidences of
-  // a graph; what the map makes of every vertex (n, 2 outputs)
+  // of pairs: weight (2 outputs, width), width dim * channels, or channels for the sum over the stalk; incidences of a
+  // graph; what the map makes of every vertex, (n, 2 outputs)
   const void *weight, *face, *ptr, *order;
   void *projected, *dweight;
   std::int64_t outputs, width, nnz;

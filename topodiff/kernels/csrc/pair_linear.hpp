@@ -15,11 +15,12 @@ const T* pair_input(const LinearArgs& a, i64 first, i64 count, T* room, T* sums)
   const i64 C = a.channels;
   if (a.width == a.dim * C) return y;
   for (i64 v = 0; v < count; ++v)
-    for (i64 c = 0; c < C; ++c) {
-      T sum = 0;
-      for (i64 k = 0; k < a.dim; ++k) sum += y[(v * a.dim + k) * C + c];
-      sums[v * C + c] = sum;
-    }
+    small_pieces<T, kLanes<T>>(0, C, [&](auto piece) {
+      using V = typename decltype(piece)::V;
+      V sum = {};
+      for (i64 k = 0; k < a.dim; ++k) sum += load<V>(y + (v * a.dim + k) * C + piece.at);
+      store(sums + v * C + piece.at, sum);
+    });
   return sums;
 }
 
