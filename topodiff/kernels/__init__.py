@@ -23,7 +23,7 @@ from topodiff.kernels.segments import (
     sort_by_key,
 )
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
-from topodiff.kernels.step import draw_seed, dropout, residual
+from topodiff.kernels.step import draw_seed, dropout, oscillator, residual
 from topodiff.kernels.transports import transports
 from topodiff.kernels.vertex_linear import pair_linear, stalk_linear
 
@@ -53,6 +53,7 @@ __all__ = [
     "instruction_set",
     "norm_activation",
     "norm_linear",
+    "oscillator",
     "pair_linear",
     "reflections",
     "residual",

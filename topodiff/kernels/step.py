@@ -1,4 +1,5 @@
-"""What a step of diffusion does at each vertex alone: the residual with its activation, dropout.
+"""What a step of diffusion does at each vertex alone: residual and activation, the oscillator,
+dropout.
 
 Written as one operation each, since on small graphs the number of calls is the cost, and on large
 ones the number of passes over the state.
@@ -44,6 +45,41 @@ def residual(x: Tensor, z: Tensor, factor: Tensor, activation: str = "elu") -> T
             f"x, z and factor must share a dtype, got {x.dtype}, {z.dtype}, {factor.dtype}"
         )
     return _residual(x, z, factor, activation)
+
+
+def oscillator(
+    x: Tensor,
+    v: Tensor,
+    z: Tensor,
+    step: float,
+    damping: float = 0.0,
+    control: float = 0.0,
+    activation: str = "identity",
+) -> tuple[Tensor, Tensor]:
+    """A step of symplectic Euler, ``v' = v + h (act(z) - gamma x - alpha v)``, ``x' = x + h v'``
+    (Rusch et al., GraphCON, 2022, eq. 3).
+
+    Args:
+        x, v, z: position, velocity and coupling, of one shape.
+        step, damping, control: h, alpha and gamma.
+        activation: ``identity``, ``relu``, ``elu``, ``silu`` or ``tanh``.
+
+    Returns:
+        x' and v'.
+
+    Raises:
+        TypeError, ValueError: wrong dtypes or shapes.
+    """
+    checks.check_values("x", x)
+    checks.check_choice("activation", activation, ACTIVATIONS)
+    if v.shape != x.shape or z.shape != x.shape:
+        raise ValueError(
+            f"x, v and z must share a shape, got {tuple(x.shape)}, {tuple(v.shape)} and "
+            f"{tuple(z.shape)}"
+        )
+    if v.dtype is not x.dtype or z.dtype is not x.dtype:
+        raise TypeError(f"x, v and z must share a dtype, got {x.dtype}, {v.dtype}, {z.dtype}")
+    return _oscillator(x, v, z, step, damping, control, activation)
 
 
 def dropout(x: Tensor, p: float, seed: int | None = None) -> Tensor:
@@ -112,4 +148,32 @@ _dropout: Operation = define(
     "(Tensor x, float p, int seed) -> Tensor",
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
     lambda needed, a, results, grad: (_dropout(grad, a[1], a[2]), None, None),
+)
+
+
+def _oscillator_gradient(needed: Any, a: list, results: tuple, *grads: Tensor) -> tuple:
+    backward: Any = _oscillator_backward
+    if torch.is_grad_enabled():
+        backward = step_reference.oscillator_backward
+    return *backward(*grads, *a[2:]), *[None] * 4
+
+
+def _like(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+_oscillator = define(
+    "oscillator",
+    "(Tensor x, Tensor v, Tensor z, float step, float damping, float control, str activation)"
+    " -> (Tensor, Tensor)",
+    lambda x, *_: (_like(x), _like(x)),
+    _oscillator_gradient,
+    saves=(2,),
+    differentiable=2,
+)
+_oscillator_backward = define(
+    "oscillator_backward",
+    "(Tensor of_x, Tensor of_v, Tensor z, float step, float damping, float control,"
+    " str activation) -> (Tensor, Tensor, Tensor)",
+    lambda of_x, of_v, z, *_: (_like(z), _like(z), _like(z)),
 )

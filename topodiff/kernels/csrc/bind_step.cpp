@@ -37,6 +37,27 @@ void dropout(bool wide, int threads, i64 n, std::uint64_t seed, std::uint32_t th
   run(kDropout, wide, a);
 }
 
+#define TOPODIFF_OSCILLATOR bool wide, int threads, i64 n, double step, double damping, double control, int activation
+
+StepArgs of_oscillator(int threads, i64 n, double step, double damping, double control, int activation) {
+  StepArgs a = sizes(threads, n, 1, 1);
+  a.step = step, a.damping = damping, a.control = control, a.activation = activation;
+  return a;
+}
+
+void oscillator(TOPODIFF_OSCILLATOR, Address x, Address v, Address z, Address out_x, Address out_v) {
+  StepArgs a = of_oscillator(threads, n, step, damping, control, activation);
+  a.x = at(x), a.v = at(v), a.z = at(z), a.out = at(out_x), a.out2 = at(out_v);
+  run(kOscillator, wide, a);
+}
+
+void oscillator_backward(TOPODIFF_OSCILLATOR, Address of_x, Address of_v, Address z, Address dx, Address dv,
+                         Address dz) {
+  StepArgs a = of_oscillator(threads, n, step, damping, control, activation);
+  a.grad = at(of_x), a.grad2 = at(of_v), a.z = at(z), a.out = at(dx), a.out2 = at(dv), a.out3 = at(dz);
+  run(kOscillatorBackward, wide, a);
+}
+
 }  // namespace
 
 void bind_step(nb::module_& m) {
@@ -44,6 +65,8 @@ void bind_step(nb::module_& m) {
   m.def("residual", &residual);
   m.def("residual_backward", &residual_backward);
   m.def("dropout", &dropout);
+  m.def("oscillator", &oscillator);
+  m.def("oscillator_backward", &oscillator_backward);
 }
 
 }  // namespace topodiff

@@ -1,4 +1,4 @@
-// One step of sheaf diffusion where nothing is exchanged between vertices: residual and activation, dropout.
+// What a step does at each vertex alone: residual and activation of sheaf diffusion, the oscillator, dropout.
 #pragma once
 #include <cstdint>
 
@@ -9,8 +9,12 @@ namespace topodiff {
 struct StepArgs {
   const void *x, *z, *factor, *grad;  // (n, dim, channels) but for factor (dim)
   void *out, *out2, *partial;         // out2 like x; partial (ceil(n / kStepBlock), dim)
-  std::int64_t n, dim, channels;      // for dropout: n values
+  std::int64_t n, dim, channels;      // for dropout and oscillator: n values
   Drop drop;
+  // of the oscillator
+  const void *v, *grad2;
+  void* out3;
+  double step, damping, control;
   int activation, threads;
 };
 
@@ -22,6 +26,8 @@ enum StepId {
   kResidual,          // x, z, factor -> out = (1 + factor) x - act(z)
   kResidualBackward,  // grad, x, z, factor -> out = dx, out2 = dz, partial sums of dfactor
   kDropout,           // x -> out
+  kOscillator,          // x, v, z -> out = x + step out2, out2 = v + step (act(z) - control x - damping v)
+  kOscillatorBackward,  // grad and grad2 of both, z -> out = dx, out2 = dv, out3 = dz
   kNumSteps
 };
 

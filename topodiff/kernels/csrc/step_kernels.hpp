@@ -90,10 +90,55 @@ void dropout(const StepArgs& a) {
   });
 }
 
+// f(piece) on pieces of all values, in parallel.
+template <class T, class F>
+TOPODIFF_INLINE void over_values(const StepArgs& a, F f) {
+  constexpr i64 kBlock = 8192;
+  over_blocks(a, (a.n + kBlock - 1) / kBlock, a.n, [&](i64 block) {
+    small_pieces<T, TOPODIFF_VECTOR_BYTES / sizeof(T)>(block * kBlock, smaller(a.n, (block + 1) * kBlock), f);
+  });
+}
+
+template <class T>
+void oscillator(const StepArgs& a) {
+  const T *x = static_cast<const T*>(a.x), *v = static_cast<const T*>(a.v), *z = static_cast<const T*>(a.z);
+  T *out_x = static_cast<T*>(a.out), *out_v = static_cast<T*>(a.out2);
+  const T h = T(a.step), damping = T(a.damping), control = T(a.control);
+  with_activation(a.activation, [&](auto act) {
+    over_values<T>(a, [&](auto piece) {
+      using V = typename decltype(piece)::V;
+      const i64 i = piece.at;
+      const V xi = load<V>(x + i), vi = load<V>(v + i);
+      const V next = vi + h * (activation_of<decltype(act)::value, V, T>(load<V>(z + i)) - control * xi - damping * vi);
+      store(out_v + i, next);
+      store(out_x + i, xi + h * next);
+    });
+  });
+}
+
+template <class T>
+void oscillator_backward(const StepArgs& a) {
+  const T *of_x = static_cast<const T*>(a.grad), *of_v = static_cast<const T*>(a.grad2), *z = static_cast<const T*>(a.z);
+  T *dx = static_cast<T*>(a.out), *dv = static_cast<T*>(a.out2), *dz = static_cast<T*>(a.out3);
+  const T h = T(a.step), damping = T(a.damping), control = T(a.control);
+  with_activation(a.activation, [&](auto act) {
+    over_values<T>(a, [&](auto piece) {
+      using V = typename decltype(piece)::V;
+      const i64 i = piece.at;
+      const V gx = load<V>(of_x + i), total = load<V>(of_v + i) + h * gx, change = h * total;
+      store(dx + i, gx - control * change);
+      store(dv + i, total - damping * change);
+      store(dz + i, change * derivative_of<decltype(act)::value, V, T>(load<V>(z + i)));
+    });
+  });
+}
+
 constexpr StepTable kStepTable = {{
     {residual<float>, residual<double>},
     {residual_backward<float>, residual_backward<double>},
     {dropout<float>, dropout<double>},
+    {oscillator<float>, oscillator<double>},
+    {oscillator_backward<float>, oscillator_backward<double>},
 }};
 
 }  // namespace
