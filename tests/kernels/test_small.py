@@ -103,3 +103,38 @@ def test_mistakes_are_reported():
         kernels.small_matmul(a, a.float())
     with pytest.raises(ValueError, match="a and b must share shape and dtype"):
         kernels.small_matmul(a, a[:3])
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 5, 8, 9])
+def test_transports(which, dtype, d):
+    tolerance = TOLERANCE[dtype]
+    for n in (0, 1, 2, 33, 3000):
+        maps = matrices(2 * n, d, dtype).requires_grad_()
+        factor = matrices(n, 1, dtype, 1).flatten().requires_grad_()
+        seed = matrices(n, d, dtype, 2)
+        expected = factor[:, None, None] * exact(maps[1::2], maps[0::2], True, False)
+        wanted = torch.autograd.grad(expected, (maps, factor), seed)
+        with implementation(*which):
+            found = kernels.transports(maps, factor)
+            gradients = torch.autograd.grad(found, (maps, factor), seed)
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=20 * tolerance)
+        torch.testing.assert_close(gradients, wanted, rtol=tolerance, atol=100 * tolerance)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_of_gradients_of_transports(name):
+    maps, factor = matrices(6, 3).requires_grad_(), matrices(3, 1).flatten().requires_grad_()
+    with kernels.use(name):
+        assert torch.autograd.gradcheck(kernels.transports, (maps, factor))
+        assert torch.autograd.gradgradcheck(kernels.transports, (maps, factor))
+
+
+def test_transports_refuse_wrong_arguments():
+    for maps in (torch.ones(3, 2, 2), torch.ones(4, 2, 3), torch.ones(4, 2)):
+        with pytest.raises(ValueError, match="maps must have shape"):
+            kernels.transports(maps, torch.ones(2))
+    for factor in (torch.ones(3), torch.ones(2).double(), torch.ones(2, 1)):
+        with pytest.raises(ValueError, match="factor must have shape"):
+            kernels.transports(torch.ones(4, 2, 2), factor)

@@ -1,4 +1,4 @@
-"""Residual with activation, and dropout: all implementations alike, and lawful."""
+"""Residual with activation, the oscillator, and dropout: all implementations alike, and lawful."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import torch
 from kernel_cases import IMPLEMENTATIONS, implementation
 
 from topodiff import kernels
+from topodiff.dynamics import ControlledOscillator
 from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.solvers.symplectic import symplectic_euler_step
 
 EACH = pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
 
@@ -42,21 +44,33 @@ def test_derivatives_of_gradients_of_the_residual(which):
 
 
 @EACH
-@pytest.mark.parametrize("shape", [(7, 3, 20), (0, 2, 3), (600, 1, 1), (300, 5, 33)])
-def test_stalk_matmul(which, shape):
+@pytest.mark.parametrize("shape", [(7, 20), (0, 3), (600, 33), (1,)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_oscillator(which, shape, activation):
     g = torch.Generator().manual_seed(0)
-    w = torch.randn(shape[1], shape[1], generator=g, dtype=torch.float64).requires_grad_()
-    x = torch.randn(shape, generator=g, dtype=torch.float64).requires_grad_()
-    seed = torch.randn(shape, generator=g, dtype=torch.float64)
-    wanted = torch.autograd.grad(w @ x, (w, x), seed)
+    inputs = [torch.randn(shape, generator=g, dtype=torch.float64) for _ in range(3)]
+    x, v, z = (t.requires_grad_() for t in inputs)
+    law = ControlledOscillator(
+        lambda t, x: z, alpha=0.3, gamma=1.7, activation=lambda y: activate(y, activation)
+    )
+    expected = symplectic_euler_step(law, 0.0, 0.7, x, v)
+    seeds = [torch.randn(shape, generator=g, dtype=torch.float64) for _ in range(2)]
+    wanted = torch.autograd.grad(expected, inputs, seeds)
+
+    def run(*inputs):
+        return kernels.oscillator(*inputs, 0.7, 0.3, 1.7, activation)
+
     with implementation(*which):
-        found = kernels.stalk_matmul(w, x)
-        torch.testing.assert_close(found, w @ x)
-        gradients = torch.autograd.grad(found, (w, x), seed)
-        single = kernels.stalk_matmul(w.float(), x.float())
-        assert not x.numel() or torch.autograd.gradgradcheck(kernels.stalk_matmul, (w, x[:2]))
+        found = run(*inputs)
+        torch.testing.assert_close(found, expected)
+        gradients = torch.autograd.grad(found, inputs, seeds)
+        single = run(*(t.float() for t in inputs))
+        if shape == (1,):
+            assert torch.autograd.gradcheck(run, inputs)
+            assert torch.autograd.gradgradcheck(run, inputs)
     torch.testing.assert_close(gradients, wanted, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(single.double(), w @ x, rtol=1e-4, atol=1e-4)
+    for a, b in zip(single, expected, strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-5)
 
 
 @EACH
@@ -119,10 +133,10 @@ def test_wrong_arguments():
         kernels.residual(x, x.double(), torch.ones(2))
     with pytest.raises(ValueError, match="activation must be one of"):
         kernels.residual(x, x, torch.ones(2), "gelu")
-    with pytest.raises(ValueError, match="must have shape"):
-        kernels.stalk_matmul(torch.ones(3, 3), x)
+    with pytest.raises(ValueError, match="must share a shape"):
+        kernels.oscillator(x, x[:3], x, 1.0)
     with pytest.raises(TypeError, match="must share a dtype"):
-        kernels.stalk_matmul(torch.ones(2, 2).double(), x)
+        kernels.oscillator(x, x, x.double(), 1.0)
     for p in (-0.1, 1.0):
         with pytest.raises(ValueError, match="p must lie in"):
             kernels.dropout(x, p)

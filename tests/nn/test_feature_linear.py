@@ -67,3 +67,13 @@ def test_dropout_at_its_ends():
     for p in (-0.1, 1.1):
         with pytest.raises(ValueError, match="probability"):
             Dropout(p)
+
+
+def test_many_rows_give_the_gradients_that_few_give():
+    layer, x = FeatureLinear(5, 3).double(), bags(400, 5)
+    whole = layer(x)  # so few columns that gradients are added to them row by row
+    parts = torch.cat([layer(part.clone()) for part in x.split(40)])
+    torch.testing.assert_close(whole, parts)
+    seed = torch.randn_like(whole)
+    gradients = [torch.autograd.grad(y, list(layer.parameters()), seed) for y in (whole, parts)]
+    torch.testing.assert_close(*gradients)

@@ -95,6 +95,13 @@ class Entries:
         """(nnz,) the rows of the entries ``by_column``."""
         return self.row[self.by_column]
 
+    @cached_property
+    def both_ends(self) -> tuple[Tensor, Tensor]:
+        """For each entry (i, j) the places 2 i and 2 j + 1, (2 nnz,), and the pointer (nnz + 1,) to
+        its pairs: to add what rows and columns have, which stand in turn."""
+        index = torch.stack([2 * self.row, 2 * self.index + 1], 1).flatten()
+        return index, torch.arange(0, index.numel() + 1, 2, device=index.device)
+
     def row_sums(self, weight: Tensor) -> Tensor:
         """(n, *) sums of (nnz, *) over rows."""
         return kernels.segment_reduce(weight, self.ptr)

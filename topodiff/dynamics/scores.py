@@ -22,7 +22,8 @@ def scaled_dot(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
 
     GRAND's eq. 10 divides by d; its published code, as here, by the root.
     """
-    return kernels.edge_dot(q, k, entries.index, entries.ptr) / math.sqrt(max(q.shape[-1], 1))
+    scale = 1 / math.sqrt(max(q.shape[-1], 1))
+    return kernels.edge_dot(q, k, entries.index, entries.ptr, scale)
 
 
 def cosine(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
@@ -76,12 +77,13 @@ def attention_weights(
 
 
 def _positive(scores: Tensor, squash: str) -> Tensor:
+    """Up to a factor, which the normalisation takes out."""
     if squash == "softmax":
         # one factor for all entries of a head leaves the symmetric normalisation as it is
         return (scores - scores.detach().amax(0)).exp() if scores.numel() else scores
     if squash == "shifted_squareplus" and scores.numel():
         scores = scores - scores.max()
-    return (scores + (scores.square() + 4).sqrt()) / 2
+    return scores + (scores.square() + 4).sqrt()
 
 
 def _unit(x: Tensor) -> Tensor:

@@ -25,7 +25,9 @@ from topodiff.kernels.segments import (
 )
 from topodiff.kernels.select import select_segments
 from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
-from topodiff.kernels.step import dropout, residual, stalk_matmul
+from topodiff.kernels.step import draw_seed, dropout, oscillator, residual
+from topodiff.kernels.transports import transports
+from topodiff.kernels.vertex_linear import pair_linear, stalk_linear
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
@@ -42,6 +44,7 @@ __all__ = [
     "cayley",
     "chebyshev_sum",
     "coface_message",
+    "draw_seed",
     "dropout",
     "edge_attention",
     "edge_blocks",
@@ -52,6 +55,8 @@ __all__ = [
     "instruction_set",
     "norm_activation",
     "norm_linear",
+    "oscillator",
+    "pair_linear",
     "refine_colours",
     "reflections",
     "residual",
@@ -63,7 +68,8 @@ __all__ = [
     "sheaf_matmul",
     "small_matmul",
     "sort_by_key",
-    "stalk_matmul",
+    "stalk_linear",
+    "transports",
     "use",
     "why_unavailable",
 ]

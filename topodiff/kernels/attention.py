@@ -19,14 +19,16 @@ from topodiff.kernels.library import define
 from topodiff.kernels.operations import segment_softmax
 
 
-def edge_dot(q: Tensor, k: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
-    """``out[e, h] = <q[i, h], k[index[e], h]>`` for the entries e of row i, ``ptr[i]:ptr[i + 1]``.
+def edge_dot(q: Tensor, k: Tensor, index: Tensor, ptr: Tensor, scale: float = 1.0) -> Tensor:
+    """``out[e, h] = scale <q[i, h], k[index[e], h]>`` for the entries e of row i,
+    ``ptr[i]:ptr[i + 1]``.
 
     Args:
         q: ``(rows, heads, width)``.
         k: ``(columns, heads, width)``.
         index: ``(nnz,)``, values in ``0..columns - 1``.
         ptr: ``(rows + 1,)``, rising from 0 to ``nnz``.
+        scale: a number.
 
     Returns:
         ``(nnz, heads)``.
@@ -35,7 +37,7 @@ def edge_dot(q: Tensor, k: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
         TypeError, ValueError: wrong dtypes, shapes or values.
     """
     _check_queries(q, k, index, ptr)
-    return _edge_dot(q, k, index, ptr, 1.0)
+    return _edge_dot(q, k, index, ptr, float(scale))
 
 
 def edge_attention(

@@ -287,10 +287,12 @@ def load() -> Implementation:
         sheaf_cpu,
         small_cpu,
         step_cpu,
+        vertex_linear_cpu,
     )
 
     modules = (
-        norm_cpu, sheaf_cpu, small_cpu, edge_blocks_cpu, attention_cpu, step_cpu, expansion_cpu
+        norm_cpu, sheaf_cpu, small_cpu, edge_blocks_cpu, attention_cpu, step_cpu, expansion_cpu,
+        vertex_linear_cpu,
     )  # fmt: skip
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     table = {f.__name__: f for f in operations}

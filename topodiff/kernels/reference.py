@@ -216,6 +216,7 @@ def load() -> Implementation:
         rotations_reference,
         sheaf_reference,
         step_reference,
+        vertex_linear_reference,
     )
 
     modules = (
@@ -226,6 +227,7 @@ def load() -> Implementation:
         attention_reference,
         expansion_reference,
         step_reference,
+        vertex_linear_reference,
     )
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     return Implementation("reference", {f.__name__: f for f in operations})

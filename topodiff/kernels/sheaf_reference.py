@@ -74,4 +74,20 @@ def small_matmul(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool) -> 
     return (a.mT if transpose_a else a) @ (b.mT if transpose_b else b)
 
 
-OPERATIONS = (sheaf_sum, sheaf_outer, block_matmul, block_outer, small_matmul)
+def transports(maps: Tensor, factor: Tensor) -> Tensor:
+    tail, head = maps[0::2], maps[1::2]
+    return factor[:, None, None] * (head.mT @ tail)
+
+
+def transports_backward(grad: Tensor, maps: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of maps and factor."""
+    tail, head = maps[0::2], maps[1::2]
+    scaled = factor[:, None, None] * grad
+    dmaps = torch.stack([head @ scaled, tail @ scaled.mT], 1).flatten(0, 1)
+    return dmaps, (grad * (head.mT @ tail)).sum((1, 2))
+
+
+OPERATIONS = (
+    sheaf_sum, sheaf_outer, block_matmul, block_outer, small_matmul, transports,
+    transports_backward,
+)  # fmt: skip

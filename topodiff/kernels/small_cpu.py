@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.kernels import cpu, rotations_reference
+from topodiff.kernels import cpu, rotations_reference, sheaf_reference
 from topodiff.kernels.cpu import _cpu
 from topodiff.kernels.skew import num_entries
 
@@ -34,6 +34,31 @@ def small_matmul(a: Tensor, b: Tensor, transpose_a: bool, transpose_b: bool) -> 
         transpose_a, b.data_ptr(), b_stride, transpose_b, out.data_ptr(),
     )  # fmt: skip
     return out
+
+
+def transports(maps: Tensor, factor: Tensor) -> Tensor:
+    n, dim = len(factor), maps.shape[-1]
+    if not 0 < dim <= _cpu.max_small_matrix:
+        return sheaf_reference.transports(maps, factor)
+    maps, factor, out = maps.contiguous(), factor.contiguous(), cpu._empty(maps, n, dim, dim)
+    _cpu.transports(
+        maps.dtype is torch.float64, torch.get_num_threads(), n, dim, maps.data_ptr(),
+        factor.data_ptr(), out.data_ptr(),
+    )  # fmt: skip
+    return out
+
+
+def transports_backward(grad: Tensor, maps: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    n, dim = len(factor), maps.shape[-1]
+    if not 0 < dim <= _cpu.max_small_matrix:
+        return sheaf_reference.transports_backward(grad, maps, factor)
+    grad, maps, factor = grad.contiguous(), maps.contiguous(), factor.contiguous()
+    dmaps, dfactor = cpu._empty(maps, *maps.shape), cpu._empty(factor, n)
+    _cpu.transports_backward(
+        maps.dtype is torch.float64, torch.get_num_threads(), n, dim, maps.data_ptr(),
+        factor.data_ptr(), grad.data_ptr(), dmaps.data_ptr(), dfactor.data_ptr(),
+    )  # fmt: skip
+    return dmaps, dfactor
 
 
 def _rotate(  # type: ignore[no-untyped-def]
@@ -87,6 +112,6 @@ def exponential_backward(grad: Tensor, params: Tensor, dim: int) -> Tensor:
 
 
 OPERATIONS = (
-    small_matmul, householder, householder_backward, cayley, cayley_backward, exponential,
-    exponential_backward,
+    small_matmul, transports, transports_backward, householder, householder_backward, cayley,
+    cayley_backward, exponential, exponential_backward,
 )  # fmt: skip

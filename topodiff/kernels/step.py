@@ -1,5 +1,5 @@
-"""What a step of diffusion does at each vertex alone: products with the stalk, the residual with
-its activation, dropout.
+"""What a step of diffusion does at each vertex alone: residual and activation, the oscillator,
+dropout.
 
 Written as one operation each, since on small graphs the number of calls is the cost, and on large
 ones the number of passes over the state.
@@ -47,6 +47,41 @@ def residual(x: Tensor, z: Tensor, factor: Tensor, activation: str = "elu") -> T
     return _residual(x, z, factor, activation)
 
 
+def oscillator(
+    x: Tensor,
+    v: Tensor,
+    z: Tensor,
+    step: float,
+    damping: float = 0.0,
+    control: float = 0.0,
+    activation: str = "identity",
+) -> tuple[Tensor, Tensor]:
+    """A step of symplectic Euler, ``v' = v + h (act(z) - gamma x - alpha v)``, ``x' = x + h v'``
+    (Rusch et al., GraphCON, 2022, eq. 3).
+
+    Args:
+        x, v, z: position, velocity and coupling, of one shape.
+        step, damping, control: h, alpha and gamma.
+        activation: ``identity``, ``relu``, ``elu``, ``silu`` or ``tanh``.
+
+    Returns:
+        x' and v'.
+
+    Raises:
+        TypeError, ValueError: wrong dtypes or shapes.
+    """
+    checks.check_values("x", x)
+    checks.check_choice("activation", activation, ACTIVATIONS)
+    if v.shape != x.shape or z.shape != x.shape:
+        raise ValueError(
+            f"x, v and z must share a shape, got {tuple(x.shape)}, {tuple(v.shape)} and "
+            f"{tuple(z.shape)}"
+        )
+    if v.dtype is not x.dtype or z.dtype is not x.dtype:
+        raise TypeError(f"x, v and z must share a dtype, got {x.dtype}, {v.dtype}, {z.dtype}")
+    return _oscillator(x, v, z, step, damping, control, activation)
+
+
 def dropout(x: Tensor, p: float, seed: int | None = None) -> Tensor:
     """Zeroes entries with probability ``p``, to within 2^-32, and divides the others by ``1 - p``.
 
@@ -62,35 +97,21 @@ def dropout(x: Tensor, p: float, seed: int | None = None) -> Tensor:
         TypeError, ValueError: x is not floating point, or p out of range.
     """
     checks.check_values("x", x)
+    check_probability(p)
+    return _dropout(x, p, draw_seed(p, seed))
+
+
+def check_probability(p: float) -> None:
+    """ValueError unless 0 <= p < 1."""
     if not 0 <= p < 1:
         raise ValueError(f"p must lie in [0, 1), got {p}")
-    if seed is None:
-        seed = int(torch.empty((), dtype=torch.int64).random_())
-    return _dropout(x, p, seed)
 
 
-def stalk_matmul(w: Tensor, x: Tensor) -> Tensor:
-    """``out_v = W x_v``, one matrix for all stalks.
-
-    Args:
-        w: ``(d, d)``.
-        x: ``(n, d, channels)``.
-
-    Returns:
-        ``(n, d, channels)``.
-
-    Raises:
-        TypeError, ValueError: wrong dtypes or shapes.
-    """
-    checks.check_values("x", x)
-    if x.dim() != 3 or w.shape != (x.shape[1], x.shape[1]):
-        raise ValueError(
-            f"x must have shape (n, d, channels) and w (d, d), got {tuple(x.shape)} and "
-            f"{tuple(w.shape)}"
-        )
-    if w.dtype is not x.dtype:
-        raise TypeError(f"w and x must share a dtype, got {w.dtype} and {x.dtype}")
-    return _stalk_matmul(w, x, False)
+def draw_seed(p: float, seed: int | None = None) -> int:
+    """``seed``, or one from torch's generator of the CPU; 0 if p is 0."""
+    if seed is not None:
+        return seed
+    return int(torch.empty((), dtype=torch.int64).random_()) if p else 0
 
 
 def threshold_of(p: float) -> tuple[int, float]:
@@ -130,33 +151,29 @@ _dropout: Operation = define(
 )
 
 
-def _stalk_matmul_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
-    w, x, transpose = a
-    dw = None
-    if needed[0]:
-        dw = _stalk_outer(x, grad) if transpose else _stalk_outer(grad, x)
-    dx = _stalk_matmul(w, grad, not transpose) if needed[1] else None
-    return dw, dx, None
+def _oscillator_gradient(needed: Any, a: list, results: tuple, *grads: Tensor) -> tuple:
+    backward: Any = _oscillator_backward
+    if torch.is_grad_enabled():
+        backward = step_reference.oscillator_backward
+    return *backward(*grads, *a[2:]), *[None] * 4
 
 
-def _stalk_outer_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
-    g, x = a
-    dg = _stalk_matmul(grad, x, False) if needed[0] else None
-    dx = _stalk_matmul(grad, g, True) if needed[1] else None
-    return dg, dx
+def _like(x: Tensor) -> Tensor:
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
-_stalk_matmul = define(
-    "stalk_matmul",
-    "(Tensor w, Tensor x, bool transpose) -> Tensor",
-    lambda w, x, transpose: torch.empty_like(x, memory_format=torch.contiguous_format),
-    _stalk_matmul_gradient,
-    saves=(0, 1),
+_oscillator = define(
+    "oscillator",
+    "(Tensor x, Tensor v, Tensor z, float step, float damping, float control, str activation)"
+    " -> (Tensor, Tensor)",
+    lambda x, *_: (_like(x), _like(x)),
+    _oscillator_gradient,
+    saves=(2,),
+    differentiable=2,
 )
-_stalk_outer = define(
-    "stalk_outer",
-    "(Tensor g, Tensor x) -> Tensor",
-    lambda g, x: x.new_empty(x.shape[1], x.shape[1]),
-    _stalk_outer_gradient,
-    saves=(0, 1),
+_oscillator_backward = define(
+    "oscillator_backward",
+    "(Tensor of_x, Tensor of_v, Tensor z, float step, float damping, float control,"
+    " str activation) -> (Tensor, Tensor, Tensor)",
+    lambda of_x, of_v, z, *_: (_like(z), _like(z), _like(z)),
 )

@@ -48,25 +48,32 @@ def dropout(x: Tensor, p: float, seed: int) -> Tensor:
     return out
 
 
-def stalk_matmul(w: Tensor, x: Tensor, transpose: bool) -> Tensor:
-    w, x = w.contiguous(), x.contiguous()
-    out = cpu._empty(x, *x.shape)
-    _cpu.stalk_matmul(
-        x.dtype is torch.float64, torch.get_num_threads(), *x.shape, w.data_ptr(), x.data_ptr(),
-        transpose, out.data_ptr(),
+def oscillator(
+    x: Tensor, v: Tensor, z: Tensor, step: float, damping: float, control: float, activation: str
+) -> tuple[Tensor, Tensor]:
+    x, v, z = x.contiguous(), v.contiguous(), z.contiguous()
+    out_x, out_v = cpu._empty(x, *x.shape), cpu._empty(x, *x.shape)
+    _cpu.oscillator(
+        x.dtype is torch.float64, torch.get_num_threads(), x.numel(), step, damping, control,
+        ACTIVATIONS.index(activation), x.data_ptr(), v.data_ptr(), z.data_ptr(), out_x.data_ptr(),
+        out_v.data_ptr(),
     )  # fmt: skip
-    return out
+    return out_x, out_v
 
 
-def stalk_outer(g: Tensor, x: Tensor) -> Tensor:
-    g, x = g.contiguous(), x.contiguous()
-    n, d, _ = x.shape
-    partial = cpu._empty(x, -(-n // _cpu.step_block), d, d)
-    _cpu.stalk_outer(
-        x.dtype is torch.float64, torch.get_num_threads(), *x.shape, g.data_ptr(), x.data_ptr(),
-        partial.data_ptr(),
+def oscillator_backward(
+    of_x: Tensor, of_v: Tensor, z: Tensor, step: float, damping: float, control: float,
+    activation: str,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of x, v and z."""
+    of_x, of_v, z = of_x.contiguous(), of_v.contiguous(), z.contiguous()
+    dx, dv, dz = (cpu._empty(z, *z.shape) for _ in range(3))
+    _cpu.oscillator_backward(
+        z.dtype is torch.float64, torch.get_num_threads(), z.numel(), step, damping, control,
+        ACTIVATIONS.index(activation), of_x.data_ptr(), of_v.data_ptr(), z.data_ptr(),
+        dx.data_ptr(), dv.data_ptr(), dz.data_ptr(),
     )  # fmt: skip
-    return partial.sum(0)
+    return dx, dv, dz
 
 
-OPERATIONS = (residual, residual_backward, dropout, stalk_matmul, stalk_outer)
+OPERATIONS = (residual, residual_backward, dropout, oscillator, oscillator_backward)

@@ -39,12 +39,21 @@ def dropout(x: Tensor, p: float, seed: int) -> Tensor:
     return torch.where(random < threshold, 0.0, x.reshape(-1) * scale).view(x.shape)
 
 
-def stalk_matmul(w: Tensor, x: Tensor, transpose: bool) -> Tensor:
-    return (w.mT if transpose else w) @ x
+def oscillator(
+    x: Tensor, v: Tensor, z: Tensor, step: float, damping: float, control: float, activation: str
+) -> tuple[Tensor, Tensor]:
+    v = v + step * (activate(z, activation) - control * x - damping * v)
+    return x + step * v, v
 
 
-def stalk_outer(g: Tensor, x: Tensor) -> Tensor:
-    return torch.einsum("nac,nbc->ab", g, x)
+def oscillator_backward(
+    of_x: Tensor, of_v: Tensor, z: Tensor, step: float, damping: float, control: float,
+    activation: str,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Gradients of x, v and z."""
+    total = of_v + step * of_x
+    change = step * total
+    return of_x - control * change, total - damping * change, change * derivative(z, activation)
 
 
-OPERATIONS = (residual, residual_backward, dropout, stalk_matmul, stalk_outer)
+OPERATIONS = (residual, residual_backward, dropout, oscillator, oscillator_backward)

@@ -14,6 +14,7 @@ from topodiff.complexes.incidence import count_to_ptr
 from topodiff.nn.dropout import check_probability, drop
 
 _DENSEST = 0.2
+_FEW_COLUMNS = 10  # as many times more rows: gradients are added to columns in the order of rows
 
 
 # what was found out about the features of a graph, which are the same tensor at every step
@@ -22,15 +23,25 @@ _seen: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 
 class Rows(NamedTuple):
     """A sparse matrix by rows: entries ``ptr[i]:ptr[i + 1]`` of row i stand in the columns
-    ``column`` (nnz,) with values ``weight`` (nnz,)."""
+    ``column`` (nnz,) with values ``weight`` (nnz,).
+
+    ``by_column`` has the row of each entry, and the entries sorted by column with their pointer:
+    the gradient then gathers for each column, which is faster than adding to columns in the order
+    of rows unless columns are few.
+    """
 
     column: Tensor
     ptr: Tensor
     weight: Tensor
+    by_column: tuple[Tensor, Tensor, Tensor] | None = None
 
     def __matmul__(self, x: Tensor) -> Tensor:
         """``out_i = sum over j of weight_ij x_j``; x (columns, *channels)."""
-        return kernels.gather_reduce(x, self.column, self.ptr, self.weight)
+        if self.by_column is None:
+            return kernels.gather_reduce(x, self.column, self.ptr, self.weight)
+        row, column_ptr, order = self.by_column
+        graph = (self.column, row, self.weight, self.ptr, column_ptr, order)
+        return kernels.incidence_matmul(x, *graph, transpose=True)
 
 
 class FeatureLinear(nn.Module):
@@ -130,5 +141,8 @@ def drop_entries(rows: Rows, p: float) -> Rows:
 def _compress(x: Tensor) -> Rows | None:
     if x.device.type != "cpu" or int(x.count_nonzero()) > _DENSEST * x.numel():
         return None
-    row, column = x.nonzero().unbind(1)
-    return Rows(column.contiguous(), count_to_ptr(row, len(x)), x[row, column])
+    row, column = (t.contiguous() for t in x.nonzero().unbind(1))
+    by_column = None
+    if len(x) < _FEW_COLUMNS * x.shape[1]:
+        by_column = (row, *kernels.sort_by_key(column, x.shape[1]))
+    return Rows(column, count_to_ptr(row, len(x)), x[row, column], by_column)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex, keep
+from topodiff.complexes import CellComplex
 from topodiff.dynamics import Entries
 from topodiff.nn.vertex_model import Features, VertexModel, check_arguments
 
@@ -60,33 +58,26 @@ class GATLayer(nn.Module):
 
     def forward(self, K: CellComplex, x: Features) -> Tensor:
         """(n_0, in_channels) -> (n_0, out_channels)."""
-        entries = Entries.from_complex(K, loops=True)
+        e = Entries.from_complex(K, loops=True)
         h = (x @ self.weight).unflatten(1, (self.heads, -1))
-        alpha = F.dropout(self.attention(entries, h), self.dropout, self.training)
-        # all heads as one sparse matrix, with a block for each: one call, no copies of slices
-        index, ptr = keep(K, ("heads", self.heads), partial(_blocks, entries, self.heads))
-        by_head = h.transpose(0, 1).reshape(-1, h.shape[2])
-        out = kernels.gather_reduce(by_head, index, ptr, alpha.T.reshape(-1))
-        out = out.unflatten(0, (self.heads, -1))
-        return (out.mean(0) if self.average else out.transpose(0, 1).flatten(1)) + self.bias
+        alpha = F.dropout(self.attention(e, h), self.dropout, self.training)
+        # attention is a diagonal map of the stalk of heads on each entry
+        graph = (e.index, e.row, e.ptr, e.column_ptr, e.by_column)
+        out = kernels.sheaf_matmul(h, alpha, *graph, transpose=True)
+        return (out.mean(1) if self.average else out.flatten(1)) + self.bias
 
     def attention(self, entries: Entries, h: Tensor) -> Tensor:
         """(nnz, heads) weights of the entries, from (n_0, heads, width)."""
-        own, others = (h * self.own).sum(2), (h * self.others).sum(2)
-        scores = own.index_select(0, entries.row) + others.index_select(0, entries.index)
+        # a and c of all heads as one matrix: a block of each for every head
+        heads = torch.eye(self.heads, dtype=h.dtype, device=h.device)[:, None, :]
+        both = torch.cat([self.own[:, :, None] * heads, self.others[:, :, None] * heads], 2)
+        of_ends = (h.flatten(1) @ both.flatten(0, 1)).view(-1, self.heads)
+        scores = kernels.gather_reduce(of_ends, *entries.both_ends)
         return kernels.segment_softmax(F.leaky_relu(scores, self.slope), entries.ptr)
 
     def extra_repr(self) -> str:
         width = self.own.shape[1]
         return f"{self.weight.shape[0]}, {width}, heads={self.heads}, average={self.average}"
-
-
-def _blocks(entries: Entries, count: int) -> tuple[Tensor, Tensor]:
-    """index and ptr of the block-diagonal matrix with the entries in each of ``count`` blocks."""
-    first = torch.arange(count, device=entries.ptr.device)[:, None]
-    index = (entries.index + first * entries.num_rows).flatten()
-    ptr = (entries.ptr[:-1] + first * entries.nnz).flatten()
-    return index, torch.cat([ptr, ptr.new_tensor([count * entries.nnz])])
 
 
 class GAT(VertexModel):

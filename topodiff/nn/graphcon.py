@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
@@ -17,7 +18,6 @@ from topodiff.nn.gat import GATLayer
 from topodiff.nn.gcn import GCNLayer
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
-from topodiff.solvers.symplectic import symplectic_euler_step
 
 COUPLINGS = ("gcn", "gat")
 RESIDUALS = {"gcn": (None, "mapped", "learnt"), "gat": (None, "learnt")}
@@ -110,31 +110,33 @@ class GraphCON(nn.Module):
         """Draw all parameters anew."""
         reset_children(self)
 
+    def force(self, complex: CellComplex, step: int, x: Tensor) -> Tensor:
+        """F(x) with its residual, in a step."""
+        which = step % len(self.layers)
+        layer = self.layers[which]
+        if not isinstance(layer, GCNLayer) or self.residual is None:
+            out: Tensor = layer(complex, x)
+            return out if self.residual is None else out + self.residuals[which](x)
+        h = x @ layer.weight
+        out = adjacency(complex, x.dtype) @ h + layer.bias
+        residual = self.residuals[which]
+        return out + residual(h) if self.residual == "mapped" else out - h + residual(x)
+
     def law(self, complex: CellComplex, step: int = 0) -> ControlledOscillator:
         """The law during a step."""
-        which = step % len(self.layers)
-
-        def force(t: Tensor, x: Tensor) -> Tensor:
-            layer = self.layers[which]
-            if not isinstance(layer, GCNLayer) or self.residual is None:
-                out: Tensor = layer(complex, x)
-                return out if self.residual is None else out + self.residuals[which](x)
-            h = x @ layer.weight
-            out = adjacency(complex, x.dtype) @ h + layer.bias
-            residual = self.residuals[which]
-            return out + residual(h) if self.residual == "mapped" else out - h + residual(x)
-
         return ControlledOscillator(
-            force, alpha=self.alpha, gamma=self.gamma,
+            lambda t, x: self.force(complex, step, x), alpha=self.alpha, gamma=self.gamma,
             activation=lambda x: activate(x, self.activation),
         )  # fmt: skip
 
     def step(self, complex: CellComplex, step: int, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """x and y after a step, before dropout."""
-        law = self.law(complex, step)
-        if self.solver == "symplectic_euler":
-            return symplectic_euler_step(law, 0.0, self.dt, x, v)
+        if self.solver == "symplectic_euler":  # in one pass, as the law and the solver say
+            force = self.force(complex, step, x)
+            constants = (self.dt, self.alpha, self.gamma, self.activation)
+            return kernels.oscillator(x, v, force, *constants)
         state: Any = (x, v)
+        law = self.law(complex, step)
         solution = integrate(complex, law, state, self.dt, self.solver, num_steps=1)
         assert solution.v is not None
         return solution.x, solution.v

@@ -114,8 +114,7 @@ def _fused(maps: Tensor, i: Incidence, augmented: bool) -> Blocks:
     """The normalised blocks of diagonal or scalar maps, in one pass over the edges."""
     columns = maps if maps.dim() == 2 else maps.unsqueeze(1)
     diagonal, blocks = kernels.edge_blocks(columns, i.face, i.face_ptr, i.by_face, augmented)
-    shape = maps.shape[1:]
-    return diagonal.reshape(-1, *shape), blocks.reshape(-1, *shape)
+    return (diagonal, blocks) if maps.dim() == 2 else (diagonal.squeeze(1), blocks.squeeze(1))
 
 
 def _ends(of_incidences: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,12 +32,25 @@ void rotate(bool wide, int threads, i64 n, int dim, Address a, Address b, Addres
   run(id, wide, args);
 }
 
+void transports(bool wide, int threads, i64 n, int dim, Address maps, Address factor, Address out) {
+  run(kTransports, wide, arguments(threads, n, dim, maps, factor, out));
+}
+
+void transports_backward(bool wide, int threads, i64 n, int dim, Address maps, Address factor, Address grad,
+                         Address dmaps, Address dfactor) {
+  SmallArgs args = arguments(threads, n, dim, maps, factor, dmaps);
+  args.c = at(grad), args.out2 = at(dfactor);
+  run(kTransportsBackward, wide, args);
+}
+
 }  // namespace
 
 void bind_small(nb::module_& m) {
   m.attr("max_small_matrix") = kMaxSmall;
   m.attr("max_rotation") = kMaxRotation;
   m.def("small_matmul", &matmul);
+  m.def("transports", &transports);
+  m.def("transports_backward", &transports_backward);
   m.def("householder", &rotate<kHouseholder>);
   m.def("householder_backward", &rotate<kHouseholderBackward>);
   m.def("cayley", &rotate<kCayley>);

@@ -33,23 +33,29 @@ void residual_backward(bool wide, int threads, i64 n, i64 dim, i64 channels, int
 void dropout(bool wide, int threads, i64 n, std::uint64_t seed, std::uint32_t threshold, double scale,
              Address x, Address out) {
   StepArgs a = sizes(threads, n, 1, 1);
-  a.x = at(x), a.out = at(out), a.threshold = threshold, a.scale = scale;
-  a.seed_low = std::uint32_t(seed), a.seed_high = std::uint32_t(seed >> 32);
+  a.x = at(x), a.out = at(out), a.drop = drop_of(seed, threshold, scale);
   run(kDropout, wide, a);
 }
 
-void stalk_matmul(bool wide, int threads, i64 n, i64 dim, i64 channels, Address w, Address x,
-                  bool transpose, Address out) {
-  StepArgs a = sizes(threads, n, dim, channels);
-  a.factor = at(w), a.x = at(x), a.out = at(out), a.transpose = transpose;
-  run(kStalkMatmul, wide, a);
+#define TOPODIFF_OSCILLATOR bool wide, int threads, i64 n, double step, double damping, double control, int activation
+
+StepArgs of_oscillator(int threads, i64 n, double step, double damping, double control, int activation) {
+  StepArgs a = sizes(threads, n, 1, 1);
+  a.step = step, a.damping = damping, a.control = control, a.activation = activation;
+  return a;
 }
 
-void stalk_outer(bool wide, int threads, i64 n, i64 dim, i64 channels, Address grad,
-                 Address x, Address partial) {
-  StepArgs a = sizes(threads, n, dim, channels);
-  a.grad = at(grad), a.x = at(x), a.partial = at(partial);
-  run(kStalkOuter, wide, a);
+void oscillator(TOPODIFF_OSCILLATOR, Address x, Address v, Address z, Address out_x, Address out_v) {
+  StepArgs a = of_oscillator(threads, n, step, damping, control, activation);
+  a.x = at(x), a.v = at(v), a.z = at(z), a.out = at(out_x), a.out2 = at(out_v);
+  run(kOscillator, wide, a);
+}
+
+void oscillator_backward(TOPODIFF_OSCILLATOR, Address of_x, Address of_v, Address z, Address dx, Address dv,
+                         Address dz) {
+  StepArgs a = of_oscillator(threads, n, step, damping, control, activation);
+  a.grad = at(of_x), a.grad2 = at(of_v), a.z = at(z), a.out = at(dx), a.out2 = at(dv), a.out3 = at(dz);
+  run(kOscillatorBackward, wide, a);
 }
 
 }  // namespace
@@ -59,8 +65,8 @@ void bind_step(nb::module_& m) {
   m.def("residual", &residual);
   m.def("residual_backward", &residual_backward);
   m.def("dropout", &dropout);
-  m.def("stalk_matmul", &stalk_matmul);
-  m.def("stalk_outer", &stalk_outer);
+  m.def("oscillator", &oscillator);
+  m.def("oscillator_backward", &oscillator_backward);
 }
 
 }  // namespace topodiff

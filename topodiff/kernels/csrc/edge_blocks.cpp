@@ -4,6 +4,7 @@
 
 #include "bind.hpp"
 #include "split.hpp"
+#include "valid_graph.hpp"
 
 namespace topodiff {
 namespace {
@@ -29,11 +30,7 @@ struct Graph {
 // Kernels below trust the graph.
 template <class I>
 bool valid(const Graph& g) {
-  const I *face = at<const I>(g.face), *ptr = at<const I>(g.face_ptr), *order = at<const I>(g.by_face);
-  bool good = ptr[0] == 0 && ptr[g.n] == g.nnz;
-  for (i64 v = 0; v < g.n; ++v) good &= ptr[v] <= ptr[v + 1];
-  for (i64 i = 0; i < g.nnz; ++i) good &= face[i] >= 0 && face[i] < g.n && order[i] >= 0 && order[i] < g.nnz;
-  return good;
+  return valid_graph<I>(g.n, g.nnz, at<const I>(g.face), at<const I>(g.face_ptr), at<const I>(g.by_face));
 }
 
 // scale_v = (D_v + plus)^{-1/2}, diagonal_v = D_v scale_v^2, block_e = -m_tail m_head scale_tail scale_head

@@ -32,10 +32,14 @@ void pack(T* out, i64 depth, i64 columns, const T* b, i64 row_stride, i64 column
     T* panel = out + at * depth;
     for (i64 k = 0; k < depth; ++k, panel += W) {
       const T* row = b + k * row_stride + at * column_stride;
-      if (column_stride == 1 && width == W)
-        for (i64 c = 0; c < W; ++c) panel[c] = row[c];
-      else
+      if (column_stride == 1) {
+        small_pieces<T, kLanes<T>>(0, width, [&](auto piece) {
+          store(panel + piece.at, load<typename decltype(piece)::V>(row + piece.at));
+        });
+        for (i64 c = width; c < W; ++c) panel[c] = 0;
+      } else {
         for (i64 c = 0; c < W; ++c) panel[c] = c < width ? row[c * column_stride] : T(0);
+      }
     }
   });
 }
@@ -124,10 +128,12 @@ void multiply_narrow_tile(i64 depth, const T* a, i64 row, i64 column, const T* b
   for (i64 n = 0; to.start && n < width; ++n) start[n] = to.start[n];
   multiply_tile<T, M, P>(depth, a, row, column, b, Target<T>{wide, W, start}, reinterpret_cast<const char*>(b), 0);
   for (i64 m = 0; m < M; ++m)
-    for (i64 n = 0; n < width; ++n) {
-      T* c = to.c + m * to.stride + n;
-      *c = to.add ? *c + wide[m * W + n] : wide[m * W + n];
-    }
+    small_pieces<T, kLanes<T>>(0, width, [&](auto piece) {
+      using V = typename decltype(piece)::V;
+      T* c = to.c + m * to.stride + piece.at;
+      const V product = load<V>(wide + m * W + piece.at);
+      store(c, to.add ? load<V>(c) + product : product);
+    });
 }
 
 // The rows i.. of a panel in tiles of M rows, the rest in smaller ones.

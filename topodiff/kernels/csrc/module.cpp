@@ -8,6 +8,7 @@ void bind_sheaf(nanobind::module_&);
 void bind_small(nanobind::module_&);
 void bind_edge_blocks(nanobind::module_&);
 void bind_step(nanobind::module_&);
+void bind_linear(nanobind::module_&);
 void bind_attention(nanobind::module_&);
 void bind_expansion(nanobind::module_&);
 void bind_refine(nanobind::module_&);
@@ -24,6 +25,7 @@ NB_MODULE(_cpu, m) {
   topodiff::bind_small(m);
   topodiff::bind_edge_blocks(m);
   topodiff::bind_step(m);
+  topodiff::bind_linear(m);
   topodiff::bind_attention(m);
   topodiff::bind_expansion(m);
   topodiff::bind_refine(m);

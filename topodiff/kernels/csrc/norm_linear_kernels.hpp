@@ -2,27 +2,16 @@
 // the same backwards. Rows are cut into parts by their number alone, and parts are added in order: results do not
 // depend on the number of threads.
 #pragma once
-#include <cstdlib>
-
 #include "coface_kernels.hpp"  // with_activation
 #include "gemm.hpp"
 #include "norm_linear.hpp"
+#include "scratch.hpp"
 #include "split.hpp"
 
 namespace topodiff {
 namespace {
 
 constexpr i64 kBlockRows = 96, kStripRows = 16, kRowsPerPart = 1024, kMaxParts = 8;
-
-template <class T>
-struct Scratch {
-  T* p;
-  explicit Scratch(i64 n) : p(static_cast<T*>(std::aligned_alloc(64, (larger(n, 1) * sizeof(T) + 63) / 64 * 64))) {}
-  ~Scratch() { std::free(p); }
-  Scratch(const Scratch&) = delete;
-  operator T*() const { return p; }
-  void zero(i64 n) { __builtin_memset(p, 0, n * sizeof(T)); }
-};
 
 TOPODIFF_INLINE i64 num_parts(i64 rows) { return larger(1, smaller(kMaxParts, rows / kRowsPerPart)); }
 

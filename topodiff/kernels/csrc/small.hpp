@@ -7,7 +7,7 @@ namespace topodiff {
 // n matrices of dim x dim, one after the other unless a stride says otherwise.
 struct SmallArgs {
   const void *a, *b, *c;          // see the kernels
-  void* out;
+  void *out, *out2;
   std::int64_t n;
   std::int64_t a_stride, b_stride;  // values between matrices: dim * dim or more, or 0 for one that serves all
   int dim, threads;
@@ -25,6 +25,8 @@ enum SmallId {
   kCayleyBackward,       // matrices a, their gradient b, parameters c -> gradient of the parameters
   kExponential,          // parameters a -> matrices, dim 3 or 4
   kExponentialBackward,  // parameters a, gradient b of the matrices -> that of the parameters
+  kTransports,           // matrices a (two for each of n edges), factors b -> b_e a_{2e+1}^T a_{2e}
+  kTransportsBackward,   // a, b, gradient c of the transports -> out, that of a, and out2, that of b
   kNumSmall
 };
 

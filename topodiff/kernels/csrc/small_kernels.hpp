@@ -4,6 +4,7 @@
 #include "small_exponential.hpp"
 #include "small_householder.hpp"
 #include "small_matmul.hpp"
+#include "small_transports.hpp"
 
 namespace topodiff {
 namespace {
@@ -16,6 +17,8 @@ constexpr SmallTable kSmallTable = {{
     {cayley_backward<float>, cayley_backward<double>},
     {exponential<float>, exponential<double>},
     {exponential_backward<float>, exponential_backward<double>},
+    {transports<float>, transports<double>},
+    {transports_backward<float>, transports_backward<double>},
 }};
 
 }  // namespace

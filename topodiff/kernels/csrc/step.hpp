@@ -1,18 +1,21 @@
-// One step of sheaf diffusion where nothing is exchanged between vertices: residual and activation, dropout, and
-// products with one matrix for all stalks.
+// What a step does at each vertex alone: residual and activation of sheaf diffusion, the oscillator, dropout.
 #pragma once
 #include <cstdint>
+
+#include "drop.hpp"
 
 namespace topodiff {
 
 struct StepArgs {
-  const void *x, *z, *factor, *grad;  // (n, dim, channels) but for factor (dim), for products (dim, dim)
-  void *out, *out2, *partial;         // out2 like x; partial (ceil(n / kStepBlock), size of factor)
-  std::int64_t n, dim, channels;      // for dropout: n values
-  std::uint32_t seed_low, seed_high, threshold;
-  double scale;
+  const void *x, *z, *factor, *grad;  // (n, dim, channels) but for factor (dim)
+  void *out, *out2, *partial;         // out2 like x; partial (ceil(n / kStepBlock), dim)
+  std::int64_t n, dim, channels;      // for dropout and oscillator: n values
+  Drop drop;
+  // of the oscillator
+  const void *v, *grad2;
+  void* out3;
+  double step, damping, control;
   int activation, threads;
-  bool transpose;
 };
 
 constexpr std::int64_t kStepBlock = 256;
@@ -22,9 +25,9 @@ using StepKernel = void (*)(const StepArgs&);
 enum StepId {
   kResidual,          // x, z, factor -> out = (1 + factor) x - act(z)
   kResidualBackward,  // grad, x, z, factor -> out = dx, out2 = dz, partial sums of dfactor
-  kDropout,           // x -> out: values whose random number lies below the threshold become 0, others are scaled
-  kStalkMatmul,       // factor, x -> out_v = factor x_v, or its transpose
-  kStalkOuter,        // grad, x -> partial sums of grad_v x_v^T
+  kDropout,           // x -> out
+  kOscillator,          // x, v, z -> out = x + step out2, out2 = v + step (act(z) - control x - damping v)
+  kOscillatorBackward,  // grad and grad2 of both, z -> out = dx, out2 = dv, out3 = dz
   kNumSteps
 };
 

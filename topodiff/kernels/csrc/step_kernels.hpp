@@ -1,5 +1,6 @@
 // The kernels of step.hpp for the instruction set that the including file is compiled for.
 #pragma once
+#include "drop.hpp"
 #include "split.hpp"
 #include "step.hpp"
 #include "vector_math.hpp"
@@ -78,88 +79,57 @@ void residual_backward(const StepArgs& a) {
   });
 }
 
-// A permutation of 32-bit numbers without visible structure (Wellons, hash-prospector, "lowbias32").
-template <class U>
-TOPODIFF_INLINE U scramble(U h) {
-  h = (h ^ (h >> 16)) * 0x21f0aaadu;
-  h = (h ^ (h >> 15)) * 0xd35a2d97u;
-  return h ^ (h >> 15);
-}
-
-// N entries from entry i on.
-template <class T, int N>
-TOPODIFF_INLINE void drop(const StepArgs& a, const T* x, T* out, i64 i) {
-  using V = Vec<T, N>;
-  using U = Vec<std::uint32_t, N>;
-  using Mask = Vec<typename IntOf<T>::type, N>;
-  U place;
-  for (int l = 0; l < N; ++l) place[l] = std::uint32_t(i) + l;
-  const U random = scramble(scramble(place ^ a.seed_low) + a.seed_high);
-  const Mask kept = __builtin_convertvector(random >= a.threshold, Mask);
-  store(out + i, (V)((Mask)(load<V>(x + i) * T(a.scale)) & kept));
-}
-
 template <class T>
 void dropout(const StepArgs& a) {
   const T* x = static_cast<const T*>(a.x);
   T* out = static_cast<T*>(a.out);
-  constexpr int N = TOPODIFF_VECTOR_BYTES / sizeof(T);
   constexpr i64 kBlock = 8192;
   over_blocks(a, (a.n + kBlock - 1) / kBlock, a.n, [&](i64 block) {
-    i64 i = block * kBlock;
-    const i64 last = smaller(a.n, i + kBlock);
-    for (; i + N <= last; i += N) drop<T, N>(a, x, out, i);
-    for (; i < last; ++i) drop<T, 1>(a, x, out, i);
+    const i64 first = block * kBlock;
+    drop_range(a.drop, first, smaller(kBlock, a.n - first), x + first, out + first);
+  });
+}
+
+// f(piece) on pieces of all values, in parallel.
+template <class T, class F>
+TOPODIFF_INLINE void over_values(const StepArgs& a, F f) {
+  constexpr i64 kBlock = 8192;
+  over_blocks(a, (a.n + kBlock - 1) / kBlock, a.n, [&](i64 block) {
+    small_pieces<T, TOPODIFF_VECTOR_BYTES / sizeof(T)>(block * kBlock, smaller(a.n, (block + 1) * kBlock), f);
   });
 }
 
 template <class T>
-void stalk_matmul(const StepArgs& a) {
-  const T *x = static_cast<const T*>(a.x), *w = static_cast<const T*>(a.factor);
-  T* out = static_cast<T*>(a.out);
-  const i64 C = a.channels, d = a.dim;
-  const i64 row = a.transpose ? 1 : d, column = a.transpose ? d : 1;
-  over_blocks(a, num_blocks(a.n), a.n * d * C, [&](i64 block) {
-    const i64 last = smaller(a.n, (block + 1) * kStepBlock);
-    for (i64 v = block * kStepBlock; v < last; ++v)
-      for_pieces<T, 2>(C, [&](auto piece) {
-        using P = decltype(piece);
-        using V = typename P::V;
-        const i64 at = v * d * C + piece.at;
-        for (i64 i = 0; i < d; ++i) {
-          V sum[P::K] = {};
-          for (i64 j = 0; j < d; ++j)
-            for (int k = 0; k < P::K; ++k) sum[k] += w[i * row + j * column] * load<V>(x + at + j * C + k * P::N);
-          for (int k = 0; k < P::K; ++k) store(out + at + i * C + k * P::N, sum[k]);
-        }
-      });
+void oscillator(const StepArgs& a) {
+  const T *x = static_cast<const T*>(a.x), *v = static_cast<const T*>(a.v), *z = static_cast<const T*>(a.z);
+  T *out_x = static_cast<T*>(a.out), *out_v = static_cast<T*>(a.out2);
+  const T h = T(a.step), damping = T(a.damping), control = T(a.control);
+  with_activation(a.activation, [&](auto act) {
+    over_values<T>(a, [&](auto piece) {
+      using V = typename decltype(piece)::V;
+      const i64 i = piece.at;
+      const V xi = load<V>(x + i), vi = load<V>(v + i);
+      const V next = vi + h * (activation_of<decltype(act)::value, V, T>(load<V>(z + i)) - control * xi - damping * vi);
+      store(out_v + i, next);
+      store(out_x + i, xi + h * next);
+    });
   });
 }
 
 template <class T>
-void stalk_outer(const StepArgs& a) {
-  const T *x = static_cast<const T*>(a.x), *grad = static_cast<const T*>(a.grad);
-  T* partial = static_cast<T*>(a.partial);
-  const i64 C = a.channels, d = a.dim;
-  over_blocks(a, num_blocks(a.n), a.n * d * C, [&](i64 block) {
-    T* sums = partial + block * d * d;
-    const i64 first = block * kStepBlock, last = smaller(a.n, first + kStepBlock);
-    for (i64 i = 0; i < d; ++i)
-      for (i64 j = 0; j < d; ++j) {
-        T total = 0;
-        for_pieces<T, 2>(C, [&](auto piece) {
-          using P = decltype(piece);
-          using V = typename P::V;
-          V sum[P::K] = {};
-          for (i64 v = first; v < last; ++v)
-            for (int k = 0; k < P::K; ++k) {
-              const i64 at = v * d * C + piece.at + k * P::N;
-              sum[k] += load<V>(grad + at + i * C) * load<V>(x + at + j * C);
-            }
-          for (int k = 0; k < P::K; ++k) total += sum_of<V, T>(sum[k]);
-        });
-        sums[i * d + j] = total;
-      }
+void oscillator_backward(const StepArgs& a) {
+  const T *of_x = static_cast<const T*>(a.grad), *of_v = static_cast<const T*>(a.grad2), *z = static_cast<const T*>(a.z);
+  T *dx = static_cast<T*>(a.out), *dv = static_cast<T*>(a.out2), *dz = static_cast<T*>(a.out3);
+  const T h = T(a.step), damping = T(a.damping), control = T(a.control);
+  with_activation(a.activation, [&](auto act) {
+    over_values<T>(a, [&](auto piece) {
+      using V = typename decltype(piece)::V;
+      const i64 i = piece.at;
+      const V gx = load<V>(of_x + i), total = load<V>(of_v + i) + h * gx, change = h * total;
+      store(dx + i, gx - control * change);
+      store(dv + i, total - damping * change);
+      store(dz + i, change * derivative_of<decltype(act)::value, V, T>(load<V>(z + i)));
+    });
   });
 }
 
@@ -167,8 +137,8 @@ constexpr StepTable kStepTable = {{
     {residual<float>, residual<double>},
     {residual_backward<float>, residual_backward<double>},
     {dropout<float>, dropout<double>},
-    {stalk_matmul<float>, stalk_matmul<double>},
-    {stalk_outer<float>, stalk_outer<double>},
+    {oscillator<float>, oscillator<double>},
+    {oscillator_backward<float>, oscillator_backward<double>},
 }};
 
 }  // namespace

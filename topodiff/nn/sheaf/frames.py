@@ -11,6 +11,7 @@ from topodiff.complexes import CellComplex
 from topodiff.dynamics import adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
+from topodiff.nn.dropout import drop
 from topodiff.nn.sheaf.families import MapFamily
 from topodiff.nn.sheaf.laplacian import FlatOperator, Normalization, graph_operator
 
@@ -52,9 +53,11 @@ class FrameLearner(nn.Module):
         params = own + adjacency(K, x.dtype, normalization="row", loops=0) @ around
         return self.family(activate(params, self.activation))  # type: ignore[return-value]
 
-    def operator(self, K: CellComplex, x: Tensor, normalized: Normalization) -> FlatOperator:
-        """The Laplacian of the bundle learnt from x."""
-        return FlatOperator(self(K, x), graph_operator(K, None, normalized, x))
+    def operator(
+        self, K: CellComplex, x: Tensor, normalized: Normalization, dropout: float = 0.0
+    ) -> FlatOperator:
+        """The Laplacian of the bundle learnt from x after dropout."""
+        return FlatOperator(self(K, drop(x, dropout)), graph_operator(K, None, normalized, x))
 
     def extra_repr(self) -> str:
         return f"{self.stalk_dim}, {self.channels}, {self.family}, activation={self.activation!r}"

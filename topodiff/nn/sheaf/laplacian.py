@@ -92,8 +92,7 @@ def sheaf_operator(
         graph = graph_operator(K, weights, normalized, like)
         if maps is None:
             return graph
-        transports = kernels.small_matmul(maps[1::2], maps[0::2], transpose_a=True)
-        return graph._replace(blocks=transports * graph.blocks[:, None, None])
+        return graph._replace(blocks=kernels.transports(maps, graph.blocks))
     assert maps is not None, "only identity maps are None, and they are orthogonal"
     if weights is not None:
         maps = maps * weights.reshape(-1, *[1] * (maps.dim() - 1))

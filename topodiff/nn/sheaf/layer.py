@@ -9,6 +9,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
+from topodiff.nn.dropout import leave_drop
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.frames import FrameLearner
 from topodiff.nn.sheaf.laplacian import FilteredOperator, Normalization, Operator, filter_operator
@@ -65,11 +66,11 @@ class SheafDiffusionLayer(nn.Module):
             nn.init.orthogonal_(self.right)
         reset_children(self)
 
-    def operator(self, K: CellComplex, x: Tensor) -> Operator:
-        """The Laplacian of the sheaf that is learnt from x (n, d', channels)."""
+    def operator(self, K: CellComplex, x: Tensor, dropout: float = 0.0) -> Operator:
+        """The Laplacian of the sheaf that is learnt from x (n, d', channels) after dropout."""
         if self.learner is None:
             raise ValueError("this layer has no learner: give it the operator of another layer")
-        learnt = self.learner.operator(K, x, self.normalized)
+        learnt = self.learner.operator(K, x, self.normalized, dropout)
         if not (self.low_pass or self.high_pass):
             return learnt
         fixed = filter_operator(K, self.low_pass, self.high_pass, self.normalized, x)
@@ -79,12 +80,11 @@ class SheafDiffusionLayer(nn.Module):
         """(n, d', channels) -> the same."""
         return activate(self.change(x, operator), self.activation)
 
-    def change(self, x: Tensor, operator: Operator) -> Tensor:
-        """The same before the activation."""
-        if self.right is not None:
-            x = nn.functional.linear(x, self.right)
-        if self.left is not None:
-            x = kernels.stalk_matmul(self.left, x)
+    def change(self, x: Tensor, operator: Operator, dropout: float = 0.0) -> Tensor:
+        """The same before the activation; x after dropout."""
+        if self.left is not None or self.right is not None or dropout:
+            x, dropout = leave_drop(x, dropout)
+            x = kernels.stalk_linear(x, self.left, self.right, dropout)
         return operator(x)
 
     def extra_repr(self) -> str:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex, keep
-from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.complexes import CellComplex
+from topodiff.kernels.activations import ACTIVATIONS
 from topodiff.nn.activation import check_choice
+from topodiff.nn.dropout import leave_drop
 from topodiff.nn.sheaf.families import MapFamily
 from topodiff.nn.sheaf.laplacian import BlockOperator, Normalization, sheaf_operator
 from topodiff.sheaves.maps import Maps
@@ -71,60 +72,41 @@ class SheafLearner(nn.Module):
             bound = 1 / math.sqrt(2 * weight.shape[-1])
             nn.init.uniform_(weight, -bound, bound)
 
-    def forward(self, K: CellComplex, x: Tensor) -> tuple[Maps, Tensor | None]:
-        """State (n, stalk_dim, channels) -> maps of the incidences of vertices and edges, and the
-        weights of their edges (2 n_1,), or none."""
-        projection = self._projection()
-        if projection is None:
-            return None, None
-        of_vertices = nn.functional.linear(x.flatten(1), projection)
-        rows = of_vertices.view(2 * len(x), of_vertices.shape[1] // 2)
-        params = kernels.gather_reduce(rows, *_both_ends(K))
-        weights = None
-        if self.edge_weight is not None:
-            seen = params[:, -1].sigmoid().view(-1, 2)
-            weights = (seen * seen.flip(1)).flatten()
-            params = params[:, :-1]
-        return self._maps(params), weights
+    def forward(
+        self, K: CellComplex, x: Tensor, dropout: float = 0.0
+    ) -> tuple[Maps, Tensor | None]:
+        """State (n, stalk_dim, channels), seen after dropout -> maps of the incidences of vertices
+        and edges, and the weights of their edges (2 n_1,), or none."""
+        x, p = leave_drop(x, dropout)
+        seed, i = kernels.draw_seed(p), incidence_at(K, 1)
 
-    def operator(self, K: CellComplex, x: Tensor, normalized: Normalization) -> BlockOperator:
-        """The Laplacian of the sheaf learnt from x."""
-        maps, weights = self(K, x)
+        def of_ends(weight: Tensor, activation: str) -> Tensor:
+            graph = (i.face, i.face_ptr, i.by_face)
+            return kernels.pair_linear(x, weight, *graph, activation, p, seed)
+
+        maps, weights = None, None
+        if self.weight is not None:
+            attends = self.kind == "attention"
+            params = of_ends(self.weight, "identity" if attends else self.activation)
+            maps = self._attention(params) if attends else self.family(params)
+        if self.edge_weight is not None:
+            seen = of_ends(self.edge_weight, "identity").sigmoid().view(-1, 2)
+            weights = (seen * seen.flip(1)).flatten()
+        return maps, weights
+
+    def operator(
+        self, K: CellComplex, x: Tensor, normalized: Normalization, dropout: float = 0.0
+    ) -> BlockOperator:
+        """The Laplacian of the sheaf learnt from x after dropout."""
+        maps, weights = self(K, x, dropout)
         return sheaf_operator(K, maps, weights, normalized, self.family.orthogonal, x)
 
-    def _projection(self) -> Tensor | None:
-        """(2 outputs, stalk_dim * channels): what goes to the vertex itself, and to the other."""
-        parts: list[Tensor] = []
-        if self.weight is not None:
-            summed = self.kind == "sum"
-            parts.append(self.weight.repeat(1, 1, self.stalk_dim) if summed else self.weight)
-        if self.edge_weight is not None:
-            parts.append(self.edge_weight)
-        if not parts:
-            return None
-        return (torch.cat(parts, 1) if len(parts) > 1 else parts[0]).flatten(0, 1)
-
-    def _maps(self, params: Tensor) -> Maps:
-        if self.kind == "attention":
-            weights = self.family(params).softmax(-1)  # type: ignore[union-attr]
-            return torch.eye(weights.shape[-1]).to(weights) - weights
-        return self.family(activate(params, self.activation))
+    def _attention(self, params: Tensor) -> Tensor:
+        weights = self.family(params).softmax(-1)  # type: ignore[union-attr]
+        return torch.eye(weights.shape[-1]).to(weights) - weights
 
     def extra_repr(self) -> str:
         return (
             f"{self.stalk_dim}, {self.channels}, {self.family}, kind={self.kind!r}, "
             f"activation={self.activation!r}, edge_weights={self.edge_weight is not None}"
         )
-
-
-def _both_ends(K: CellComplex) -> tuple[Tensor, Tensor]:
-    """For each incidence of a vertex v with an edge {v, u} the rows 2 v and 2 u + 1: index (2
-    nnz,), and the pointer (nnz + 1,) to its pairs."""
-
-    def make() -> tuple[Tensor, Tensor]:
-        own = incidence_at(K, 1).face
-        other = own.view(-1, 2).flip(1).flatten()
-        index = torch.stack([2 * own, 2 * other + 1], 1).flatten()
-        return index, torch.arange(0, index.numel() + 1, 2, device=own.device)
-
-    return keep(K, "both ends", make)

@@ -71,11 +71,12 @@ class NeuralSheafDiffusion(SheafModel):
         """
         state = self.encode(vertex_features(complex, x, self.in_channels))
         factors = self.epsilon.tanh().unbind()
+        dropout = self.dropout.p if self.training else 0.0
         for t, layer in enumerate(self.layers):
             assert isinstance(layer, SheafDiffusionLayer)
             if layer.learner is not None:
-                operator = layer.operator(complex, self.dropout(state) if t else state)
-            change = layer.change(self.dropout(state), operator)
+                operator = layer.operator(complex, state, dropout if t else 0.0)
+            change = layer.change(state, operator, dropout)
             state = kernels.residual(state, change, factors[t], self.activation)
         return self.output(state.flatten(1))
 
