@@ -131,7 +131,7 @@ def _split_name(dataset: str) -> str:
     return f"{dataset.replace('_', ' ')}, ten splits"
 
 
-def _beside(ours: Summary | None, published: tuple[float, float] | None) -> str:
+def _beside(ours: Summary | None, published: tuple[float, float | None] | None) -> str:
     if ours is None:
         return ""
     return f"{ours.mean:.1f} ± {ours.std:.1f}" + (f" ({published[0]:.1f})" if published else "")

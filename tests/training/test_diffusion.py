@@ -29,7 +29,8 @@ def toy(monkeypatch):
 
     def small(dataset, model):
         options = {**settings(dataset, model), "epochs": 3, "hidden_channels": 16}
-        return {**options, "position_channels": N} if model == "blend" else options
+        fitting = {"position_channels": N, "neighbors": 4}
+        return {**options, **{k: v for k, v in fitting.items() if k in options}}
 
     fast = dataclasses.replace(DIFFUSION, load=lambda name: data, settings=small)
     monkeypatch.setattr(diffusion, "DIFFUSION", fast)
