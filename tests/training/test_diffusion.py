@@ -72,6 +72,18 @@ def test_settings_fit_the_constructors(toy, model, dataset):
         assert diffusion.DIFFUSION.run(toy, model, 0, 0, longer)["test"] == 1
 
 
+@pytest.mark.parametrize("model", ["grand-l", "blend-knn", "graphcon-gcn"])
+def test_test_vertices_choose_nothing(toy, model):
+    options = diffusion.DIFFUSION.settings("cora_planetoid", model)
+    wrong = dataclasses.replace(toy, y=torch.where(toy.test[0], 1 - toy.y, toy.y))
+    a, b = (diffusion.DIFFUSION.run(data, model, 0, 0, options) for data in (toy, wrong))
+    assert a.pop("test") == pytest.approx(1 - b.pop("test"))
+    for result in (a, b):
+        del result["cpu_seconds"]
+    assert a == b
+    assert ("end" in a) == (model != "graphcon-gcn")
+
+
 @pytest.mark.parametrize("model", ["graphcon-gcn", "graphcon-gat"])
 @pytest.mark.parametrize("dataset", diffusion.WEB_PAGES)
 def test_settings_of_web_pages(toy, model, dataset):
