@@ -29,8 +29,9 @@ def toy(monkeypatch):
 
     def small(dataset, model):
         options = {**settings(dataset, model), "epochs": 3, "hidden_channels": 16}
-        fitting = {"position_channels": N, "neighbors": 4}
-        return {**options, **{k: v for k, v in fitting.items() if k in options}}
+        if "position_neighbors" in options:
+            options["position_channels"] = N
+        return options | ({"neighbors": 4} if "neighbors" in options else {})
 
     fast = dataclasses.replace(DIFFUSION, load=lambda name: data, settings=small)
     monkeypatch.setattr(diffusion, "DIFFUSION", fast)

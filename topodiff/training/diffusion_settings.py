@@ -87,21 +87,16 @@ _OF_ALL_GRAND: Options = {
     "patience": 0,
     "select": "metric",
 }
-# positions are rows of personalised pagerank; published for citeseer are those of DeepWalk
-_BLEND: Options = {
-    "hidden_channels": 64,
-    "position_hidden": 16,
-    "position_neighbors": 64,
-    "decode_positions": True,
-}
+_BLEND: Options = {"hidden_channels": 64, "position_hidden": 16, "decode_positions": True}
+# positions: of DeepWalk for citeseer, else the largest entries of rows of personalised pagerank,
+# of which the published code has all
+_WALKS: Options = {"position_walks": True, "position_channels": 64}
 _NEIGHBORS = 64
 _PAGERANK_NEIGHBORS = {"cora": 64, "citeseer": 128, "pubmed": 64}
 _VERTICES = {
     "cora_planetoid": 2708,
-    "citeseer_planetoid": 3327,
     "pubmed_planetoid": 19717,
     "cora_random": 2485,
-    "citeseer_random": 2120,
     "pubmed_random": 19717,
 }
 
@@ -187,7 +182,10 @@ def settings(dataset: str, model: str) -> Options:
     del options["tol_scale"]
     if model == "grand-l":
         return options
-    options |= {**_BLEND, "position_channels": _VERTICES[dataset]}
+    if name == "citeseer":
+        options |= {**_BLEND, **_WALKS}
+    else:
+        options |= {**_BLEND, "position_neighbors": 64, "position_channels": _VERTICES[dataset]}
     return options if model == "blend" else {**options, "neighbors": _NEIGHBORS}
 
 
