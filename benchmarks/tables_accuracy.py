@@ -119,9 +119,9 @@ def diffusion(groups: list[dict[str, Any]]) -> str:
         "Planetoid's; which of them its numbers belong to we do not know. Positions of BLEND are "
         "rows of personalised pagerank, those of DeepWalk on citeseer. GraphCON with attention "
         "has no published settings and takes those of graph convolution; so do all GraphCON on "
-        "citation graphs, with GRAND's. Features of web pages are not divided by their sums, as in its published code, which we "
-        "found after a first run with divided ones (82.4, 82.7 and 80.8). `topodiff bench "
-        "diffusion` on "
+        "citation graphs, with GRAND's. Features of web pages are not divided by their sums, as in "
+        "its published code, which we found after a first run with divided ones (82.4, 82.7 and "
+        "80.8). `topodiff bench diffusion` on "
         f"{groups[-1]['run']['processor']}."
     )
     return f"{markdown(['data set', *names, 'runs'], rows)}\n\n{note}"
