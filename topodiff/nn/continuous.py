@@ -179,9 +179,10 @@ class ContinuousModel(nn.Module):
             options = {"atol": 1e-7 * self.tol_scale, "rtol": 1e-9 * self.tol_scale, **options}
         elif self.step_size is not None:
             options["step_size"] = self.step_size
-        end = float(max(times)) if times is not None else self.time
-        if times is None and self.end is not None and not self.training:
-            end = self.end
+        if times is not None:
+            end = float(max(times))
+        else:
+            end = self.time if self.end is None or self.training else self.end
         solution = integrate(
             complex, law, x, end, self.solver, save_at=times, save_rows=rows,
             backward=self.backward, **options,

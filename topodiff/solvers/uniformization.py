@@ -8,7 +8,7 @@ random walk that jumps at rate r, and averages over the number of its jumps, whi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -51,8 +51,8 @@ def solve(
 
     ``p_k`` Poisson's probabilities of mean r t and ``q_k = sum_{j > k} p_j`` (uniformisation,
     Jensen 1953): about ``r t + 5 sqrt(r t)`` products, all terms positive, so that features keep to
-    their bounds and rounding does not grow. Times between cost no more products, but sums of the
-    powers. Differentiable in x, P, s, r and t.
+    their bounds and rounding does not grow. Times between cost no more products, unless there is a
+    source other than x(0), which then costs as many again. Differentiable in x, P, s, r and t.
 
     Laws say what they mix by a method ``mixing(t) -> Mixing | None``; a linear law with a symmetric
     positive semidefinite operator L of bound rho is one: ``r = rho / 2`` and ``P = I - L / r``.
@@ -72,23 +72,26 @@ def solve(
         length = as_float(ends[-1]) - as_float(start)
         parts = max(1, math.ceil(rate * length / _MEAN))
         count = _terms(rate * length / parts, tol / parts)
-        if terms + parts * count > max_terms:
+        passes = parts
+        if len(ends) > 1 and mixing.source is not None and mixing.source is not x:
+            passes = 2
+        if terms + passes * count > max_terms:
             return problem.solution(x, start, "max_steps", iterations=terms, evaluations=terms)
         means = [mixing.rate * ((end - start) / parts) for end in ends]
-        before, between = x, None
+        before = x
+        between: Iterable[Tensor] = ()
         if len(means) > 1:
             between, x = _many(mixing, x, means, count, problem.chosen)
         else:
             for _ in range(parts):
                 x = _series(mixing, x, means[0], count)
-        terms += parts * count
+        terms += passes * count
         if not is_finite(x):
             return problem.solution(
                 before, start, "not_finite", iterations=terms, evaluations=terms
             )
-        for number in range(first + 1, last):
-            assert between is not None
-            problem.keep(number, between[number - first - 1])
+        for number, rows in enumerate(between, start=first + 1):
+            problem.keep(number, rows)
         problem.save(last, x)
     return problem.solution(x, problem.times[-1], OK, iterations=terms, evaluations=terms)
 
