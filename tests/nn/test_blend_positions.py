@@ -65,3 +65,15 @@ def test_positions_of_another_graph():
         model(K, X)
     with pytest.raises(ValueError, match="one of decode_positions and second_linear"):
         BLEND(5, 8, 2, position_channels=9, decode_positions=True, second_linear=True)
+
+
+def test_positions_by_walks():
+    model = BLEND(5, 8, 2, position_channels=4, position_walks=True)
+    found = model.positions(K, torch.float32)
+    assert torch.equal(found, td.geometry.deepwalk(K, 4))
+    assert model.positions(K, torch.float32) is found
+    given = BLEND(5, 8, 2, position_channels=4)
+    given.load_state_dict(model.state_dict())
+    assert torch.equal(model(K, X), given(K.replace(positions=found), X))
+    with pytest.raises(ValueError, match="give one of position_walks"):
+        BLEND(5, 8, 2, position_channels=4, position_walks=True, position_neighbors=3)

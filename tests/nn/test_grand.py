@@ -64,6 +64,16 @@ def test_trajectory_passes_through_the_result():
     torch.testing.assert_close(found[1], model(GRAPH))
     assert model.solution.status == "ok"
     assert model.solution.stats.evaluations > 0
+    few = model.trajectory(GRAPH, [0.5, 1.0, 2.0], rows=torch.tensor([4, 1]))
+    assert torch.equal(few, found[:, [4, 1]])
+
+
+def test_evaluation_may_end_elsewhere():
+    model = make("grand-nl").eval()
+    at_time, later = model.trajectory(GRAPH, [1.0, 2.0])
+    model.end = 2.0
+    torch.testing.assert_close(model(GRAPH), later)
+    torch.testing.assert_close(model.train()(GRAPH), at_time)
 
 
 def test_penalties_belong_to_training():

@@ -40,6 +40,20 @@ def test_saved_times(solver):
     assert none.x.shape == (0, *X.shape)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_saved_rows(solver):
+    """The same states, fewer of their rows."""
+    rows, times = torch.tensor([7, 0, 33]), [0.0, 0.01, 0.02]
+    law = L if solver in FIRST else Oscillator(L)
+    whole = td.diffuse(law, X, 0.05, solver, save_at=times)
+    found = td.diffuse(law, X, 0.05, solver, save_at=times, save_rows=rows)
+    torch.testing.assert_close(found.x, whole.x[:, rows], rtol=1e-12, atol=1e-14)
+    if solver not in FIRST:
+        assert torch.equal(found.v, whole.v[:, rows])
+    none = td.diffuse(law, X, 0.05, solver, save_at=[], save_rows=rows)
+    assert none.x.shape == (0, 3, *X.shape[1:])
+
+
 TIMES = [
     ({"t": -1.0}, ValueError, "time runs forward"),
     ({"t": math.nan}, ValueError, "must be finite"),
@@ -50,6 +64,9 @@ TIMES = [
     ({"save_at": [0.5, 0.5]}, ValueError, "must rise"),
     ({"save_at": [0.5, 1.5]}, ValueError, "between 0 and t"),
     ({"save_at": [-0.5, 0.5]}, ValueError, "between 0 and t"),
+    ({"save_rows": torch.tensor([0])}, ValueError, "goes with save_at"),
+    ({"save_at": [1.0], "save_rows": torch.tensor([34])}, ValueError, "rows 0 to 33"),
+    ({"save_at": [1.0], "save_rows": torch.tensor([True])}, TypeError, "int64"),
     ({"backward": "unrolled"}, ValueError, "direct, checkpoint, adjoint"),
     ({"max_steps": 0}, ValueError, "max_steps"),
     ({"callback": 3}, TypeError, "callable"),

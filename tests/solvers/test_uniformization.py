@@ -82,6 +82,27 @@ def test_saved_states_and_long_times():
     assert bool((last >= x.min(0).values).all() and (last <= x.max(0).values).all())
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_many_times_from_the_same_powers(own):
+    """Values and gradients are those of one time alone, at the cost of the last."""
+    e, (weight, x, s, rate, strength, t) = inputs("row")
+    s = x if own else s
+    law = AttentionDiffusion(e, weight, rate=rate, source=s, strength=strength)
+    times = [0.1 * t, t, 1.5 * t, 400 * t, 401 * t, 420 * t]
+    found = diffuse(law, x, times[-1], "uniformization", save_at=times, tol=1e-12)
+    alone = [diffuse(law, x, end, "uniformization", tol=1e-12) for end in times]
+    wanted = torch.stack([solution.x for solution in alone])
+    torch.testing.assert_close(found.x, wanted, rtol=1e-9, atol=1e-9)
+    variables = [weight, x, rate, strength, t, *([] if own else [s])]
+    goal = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(3), dtype=x.dtype)
+    ours = torch.autograd.grad((found.x * goal).sum(), variables, retain_graph=True)
+    theirs = torch.autograd.grad((wanted * goal).sum(), variables)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-7)
+    few = diffuse(law, x, 1.5 * t, "uniformization", save_at=times[:3], tol=1e-12)
+    assert few.stats.evaluations == alone[2].stats.evaluations * (1 if own else 2)
+
+
 def test_symmetric_operators():
     L = laplacian("combinatorial")
     x = state(L)

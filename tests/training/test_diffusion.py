@@ -29,7 +29,9 @@ def toy(monkeypatch):
 
     def small(dataset, model):
         options = {**settings(dataset, model), "epochs": 3, "hidden_channels": 16}
-        return {**options, "position_channels": N} if model == "blend" else options
+        if "position_neighbors" in options:
+            options["position_channels"] = N
+        return options | ({"neighbors": 4} if "neighbors" in options else {})
 
     fast = dataclasses.replace(DIFFUSION, load=lambda name: data, settings=small)
     monkeypatch.setattr(diffusion, "DIFFUSION", fast)
@@ -69,6 +71,18 @@ def test_settings_fit_the_constructors(toy, model, dataset):
     if model == "grand-l":
         longer = {**options, "epochs": 60, "dropout": 0.0, "weight_decay": 0.0}
         assert diffusion.DIFFUSION.run(toy, model, 0, 0, longer)["test"] == 1
+
+
+@pytest.mark.parametrize("model", ["grand-l", "blend-knn", "graphcon-gcn"])
+def test_test_vertices_choose_nothing(toy, model):
+    options = diffusion.DIFFUSION.settings("cora_planetoid", model)
+    wrong = dataclasses.replace(toy, y=torch.where(toy.test[0], 1 - toy.y, toy.y))
+    a, b = (diffusion.DIFFUSION.run(data, model, 0, 0, options) for data in (toy, wrong))
+    assert a.pop("test") == pytest.approx(1 - b.pop("test"))
+    for result in (a, b):
+        del result["cpu_seconds"]
+    assert a == b
+    assert ("end" in a) == (model != "graphcon-gcn")
 
 
 @pytest.mark.parametrize("model", ["graphcon-gcn", "graphcon-gat"])

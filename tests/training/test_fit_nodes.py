@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from topodiff.complexes import CellComplex
-from topodiff.nn import GCN, NodeMLP
+from topodiff.nn import GCN, ContinuousModel, NodeMLP
 from topodiff.training import NonFiniteError
 from topodiff.training.nodes import (
     NodeFitConfig,
@@ -128,6 +128,57 @@ def test_decay_is_that_of_adam(data):
     torch.testing.assert_close(model.state_dict(), twin.state_dict())
 
 
+class Drift(ContinuousModel):
+    """``x_i(t) = v_i t``, of class 1 where it is above a half."""
+
+    def __init__(self):
+        super().__init__(1, 1, 2, time=1.0, solver="euler", step_size=0.1)
+
+    def encode(self, complex, x):
+        return 0 * complex.x[0]
+
+    def make_law(self, complex, x):
+        return lambda t, z: complex.x[0]
+
+    def decode(self, x):
+        return torch.cat([torch.full_like(x, 0.5), x], -1) + 0 * self.decoder.bias
+
+
+# 1 passes a half at t = 0.5, 0.4 at 1.25, 0.3 at 1.67; classes of the first two, and of the last
+# two, agree with that between 0.5 and 1.25
+SPEEDS, ENDS = (1.0, 0.4, 0.3, 1.0, 0.4), (0.3, 0.4, 1.0, 1.2, 2.0)
+CLASSES = torch.tensor([1, 0, 1, 1, 0])
+
+
+def drift(ends, classes=CLASSES, **options):
+    K = CellComplex.from_edges(5, torch.tensor([[0], [1]]), x={0: torch.tensor(SPEEDS)[:, None]})
+    train, valid = torch.tensor([[0, 0, 0, 1, 1], [1, 1, 0, 0, 0]]).bool()
+    config = NodeFitConfig(epochs=2, ends=ends, **options)
+    return K, fit_nodes(Drift(), K, classes, train, valid, config)
+
+
+def test_the_diffusion_ends_where_it_is_best_on_validation_vertices():
+    K, fitted = drift(ENDS, select="metric")
+    # right are 1, 1, 2, 2, 1 of two; of several alike the first
+    assert [r["valid"] for r in fitted.history] == [1.0, 1.0]
+    assert [r["end"] for r in fitted.history] == [1.0, 1.0]
+    assert fitted.model.end == 1.0
+    assert fitted.model(K)[:, 1].tolist() == pytest.approx(SPEEDS)
+    # vertex 2 is right at the last end alone, but it is in no mask
+    assert evaluate_nodes(fitted.model, K, CLASSES, torch.arange(5) == 2) == 0
+    other = torch.where(torch.arange(5) == 2, 1 - CLASSES, CLASSES)
+    assert drift(ENDS, other, select="metric")[1].history == fitted.history
+    # the loss, log(1 + exp(0.5 - t)) + log(1 + exp(0.4 t - 0.5)), is 1.119 at 1 and 1.056 at 2
+    assert drift(ENDS, select="loss")[1].model.end == 2.0
+    assert drift((0.3, 0.4), select="metric")[1].model.end == pytest.approx(0.3)
+    assert drift(())[1].model.end is None
+
+
+def test_ends_belong_to_models_in_continuous_time(data):
+    with pytest.raises(TypeError, match="NodeMLP is not a model in continuous time"):
+        fit(data, NodeFitConfig(ends=(1.0,)))
+
+
 def test_metrics():
     outputs = torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, -1.0]])
     y = torch.tensor([0, 1, 0, 0])
@@ -185,6 +236,8 @@ def test_mistakes(data):
         ({"select": "test"}, "select is one of"),
         ({"learning_rate": float("nan")}, "not negative"),
         ({"decays": {"a": -1.0}}, "not negative"),
+        ({"ends": (1.0, 1.0)}, "positive and rise"),
+        ({"ends": (0.0, 1.0)}, "positive and rise"),
     ],
 )
 def test_settings_are_checked(options, problem):

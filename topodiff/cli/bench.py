@@ -87,19 +87,20 @@ def tune_command(
 
 def results_table(
     found: Mapping[tuple[str, str], Summary],
-    published: Mapping[tuple[str, str], tuple[float, float]],
+    published: Mapping[tuple[str, str], tuple[float, float | None]],
 ) -> Table:
     """Test metrics in percent beside the published ones, a row for each data set and model."""
     table = Table("data set", "model", title="percent, mean ± standard deviation")
     for name in ("test", "published", "validation", "runs", "CPU s"):
         table.add_column(name, justify="right", no_wrap=True)
     for (dataset, model), ours in found.items():
-        theirs = published.get((dataset, model))
+        mean, std = published.get((dataset, model), (None, None))
+        theirs = [f"{number:.2f}" for number in (mean, std) if number is not None]
         table.add_row(
             dataset,
             model,
             f"{ours.mean:.2f} ± {ours.std:.2f}",
-            "" if theirs is None else f"{theirs[0]:.2f} ± {theirs[1]:.2f}",
+            " ± ".join(theirs),
             f"{ours.valid:.2f}",
             str(ours.runs),
             f"{ours.seconds:.1f}",

@@ -31,9 +31,11 @@ def load_citations(name: str, splits: str, num_splits: int = 100) -> NodeDataset
         name: ``cora``, ``citeseer`` or ``pubmed``.
         splits: ``planetoid``: the one of Yang et al. (ICML 2016), 20 vertices of each class, 500
             and 1000, on the whole graph, as a third of citeseer's labels for training lie outside
-            of the largest component. ``random``: on the largest connected component; for each
-            number of a split, its seed, 1500 vertices for development, of which 20 of each class
-            for training and the others for validation; all others are for testing.
+            of the largest component. (GRAND's published code has it on the whole graph alone: on
+            the component, its default, it draws a split with seed 12345.) ``random``: on the
+            largest connected component; for each number of a split, its seed, 1500 vertices for
+            development, of which 20 of each class for training and the others for validation; all
+            others are for testing.
         num_splits: how many random splits.
 
     Raises:

@@ -18,6 +18,7 @@ from topodiff.dynamics import (
     pagerank_rows,
     within_radius,
 )
+from topodiff.geometry import deepwalk
 from topodiff.nn.feature_linear import FeatureLinear, Rows
 from topodiff.nn.grand import GRAND
 
@@ -34,6 +35,7 @@ class BLEND(GRAND):
         position_hidden: their width in the state.
         position_neighbors: positions are rows of personalised pagerank (with ``teleport``), each
             with so many largest entries; None for those of the complex.
+        position_walks: positions are those of :func:`topodiff.geometry.deepwalk`.
         decode_positions: whether the decoder sees the positions, as in the published code.
         position_scale: of positions in the attention; 0 makes features flow as in GRAND.
         neighbors: the graph is that of so many nearest neighbours at the positions of the start
@@ -55,6 +57,7 @@ class BLEND(GRAND):
         position_hidden: int = 16,
         position_scale: float = 1.0,
         position_neighbors: int | None = None,
+        position_walks: bool = False,
         decode_positions: bool = False,
         neighbors: int | None = None,
         radius: float | None = None,
@@ -65,6 +68,8 @@ class BLEND(GRAND):
             raise ValueError("give one of neighbors and radius")
         if moving and neighbors is None and radius is None:
             raise ValueError("a graph that moves needs neighbors or radius")
+        if position_walks and position_neighbors is not None:
+            raise ValueError("give one of position_walks and position_neighbors")
         if position_channels < 1 or position_hidden < 1:
             raise ValueError(
                 f"position_channels and position_hidden are at least 1, got {position_channels} "
@@ -83,7 +88,7 @@ class BLEND(GRAND):
         )  # fmt: skip
         self.neighbors, self.radius, self.moving = neighbors, radius, moving
         self.position_channels, self.position_neighbors = position_channels, position_neighbors
-        self.decode_positions = decode_positions
+        self.position_walks, self.decode_positions = position_walks, decode_positions
         self.position_encoder = FeatureLinear(
             position_channels, position_hidden, self.encoder.dropout
         )
@@ -99,8 +104,12 @@ class BLEND(GRAND):
         return torch.cat([z[:, : z.shape[1] - self.position_hidden], p], 1)
 
     def positions(self, complex: CellComplex, dtype: torch.dtype) -> Tensor | Rows:
-        """(n_0, position_channels); those by pagerank as sparse rows, found once for each graph."""
+        """(n_0, position_channels); those by pagerank as sparse rows. They and those by walks are
+        found once for each graph."""
         n = complex.num_cells(0)
+        if self.position_walks:
+            width = self.position_channels
+            return keep(complex, ("deepwalk", width), lambda: deepwalk(complex, width)).to(dtype)
         if self.position_neighbors is None:
             positions = complex.positions
             if positions is None or positions.shape != (n, self.position_channels):
@@ -161,6 +170,7 @@ class BLEND(GRAND):
         return (
             f"{super().extra_repr()}, position_channels={self.position_channels}, "
             f"position_hidden={self.position_hidden}, "
-            f"position_neighbors={self.position_neighbors}, neighbors={self.neighbors}, "
+            f"position_neighbors={self.position_neighbors}, "
+            f"position_walks={self.position_walks}, neighbors={self.neighbors}, "
             f"radius={self.radius}, moving={self.moving}"
         )

@@ -47,6 +47,7 @@ class ContinuousModel(nn.Module):
         solver_options: further options of ``diffuse``.
 
     Attributes:
+        end: where the diffusion ends in evaluation, T if None; training always ends at T.
         penalty: of the last forward pass in training, to be added to the loss; None if there is
             none.
         solution: of the last forward pass, without its states: times, work, status.
@@ -100,6 +101,7 @@ class ContinuousModel(nn.Module):
         self.second = nn.Linear(hidden_channels, hidden_channels) if second_linear else None
         self.dropout = Dropout(dropout)
         self.decoder = nn.Linear(hidden_channels, out_channels)
+        self.end: float | None = None
         self.penalty: Tensor | None = None
         self.solution: Solution | None = None
 
@@ -148,15 +150,20 @@ class ContinuousModel(nn.Module):
         return self.decode(self.solve(complex, law, start))
 
     def trajectory(
-        self, complex: CellComplex, times: Sequence[float] | Tensor, x: Tensor | None = None
+        self,
+        complex: CellComplex,
+        times: Sequence[float] | Tensor,
+        x: Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """(times, n_0, out_channels): the results had the diffusion ended at each of ``times``.
+        """(times, n_0, out_channels): the results had the diffusion ended at each of ``times``; of
+        the vertices ``rows`` alone (times, rows, out_channels), which is cheaper.
 
-        GRAND's published code stops where the accuracy of validation is best, up to 3 T: choose the
-        time by validation vertices here, and only then look at others.
+        GRAND's published code ends where the accuracy of validation is best, up to 3 T: choose the
+        time by validation vertices here, set ``end``, and only then look at others.
         """
         start = self.encode(complex, x)
-        return self.decode(self.solve(complex, self.make_law(complex, start), start, times))
+        return self.decode(self.solve(complex, self.make_law(complex, start), start, times, rows))
 
     def solve(
         self,
@@ -164,17 +171,22 @@ class ContinuousModel(nn.Module):
         law: Any,
         x: Tensor,
         times: Sequence[float] | Tensor | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """x(T), or the states at ``times``."""
+        """x at the end, or the states at ``times``, all ``rows`` of them if None."""
         options = dict(self.solver_options)
         if self.solver in _ADAPTIVE:
             options = {"atol": 1e-7 * self.tol_scale, "rtol": 1e-9 * self.tol_scale, **options}
         elif self.step_size is not None:
             options["step_size"] = self.step_size
-        end = self.time if times is None else float(max(times))
+        if times is not None:
+            end = float(max(times))
+        else:
+            end = self.time if self.end is None or self.training else self.end
         solution = integrate(
-            complex, law, x, end, self.solver, save_at=times, backward=self.backward, **options
-        )
+            complex, law, x, end, self.solver, save_at=times, save_rows=rows,
+            backward=self.backward, **options,
+        )  # fmt: skip
         self.solution = Solution(x.new_empty(0), solution.ts, solution.stats, solution.status)
         return solution.x
 

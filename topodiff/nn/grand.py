@@ -155,7 +155,7 @@ class GRAND(ContinuousModel):
         rate = self.rate.sigmoid() if self.rate_sigmoid else self.rate
         options: dict[str, Any] = {"rate": self._over_time(rate)}
         if self.strength is not None:
-            options["source"] = x.detach() if self.detach_source else x
+            options["source"] = x.detach() if self.detach_source and x.requires_grad else x
             options["strength"] = self._over_time(self.strength)
         return options
 

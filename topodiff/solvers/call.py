@@ -43,6 +43,7 @@ def diffuse(
     solver: str = "auto",
     *,
     save_at: Any = None,
+    save_rows: Tensor | None = None,
     backward: str = "direct",
     callback: Callable[[float, Any], Any] | None = None,
     max_steps: int = 100_000,
@@ -76,6 +77,7 @@ def diffuse(
         t: end of time >= 0, a number or a tensor with gradient.
         solver: a name of the table; ``"auto"`` is chebyshev for symmetric linear laws, else dopri5.
         save_at: rising times in [0, t]; then the solution holds the states at these.
+        save_rows: (rows,) with save_at: the numbers of the rows of x0 that the solution is to hold.
         backward: ``"direct"``: autograd through the steps, implicit ones by implicit
             differentiation, heat kernels by a recurrence of constant memory. ``"checkpoint"``: the
             same gradients with the square root of the memory, for our own stepping solvers.
@@ -93,7 +95,7 @@ def diffuse(
     name = _choose(solver, law, x0)
     solve = _function(name)
     _check_options(name, solve, options)
-    problem = make_problem(law, x0, t, save_at, backward, callback, max_steps)
+    problem = make_problem(law, x0, t, save_at, save_rows, backward, callback, max_steps)
     if backward == "adjoint" and _SOLVERS[name][0] != "torchdiffeq_methods":
         raise ValueError(
             f"backward='adjoint' is for torchdiffeq's methods (dopri5, ...), not {name}: 'direct' "
@@ -127,5 +129,5 @@ def _check_options(name: str, solve: Callable, options: dict[str, Any]) -> None:
     if unknown:
         raise TypeError(
             f"{name} has no option {', '.join(unknown)}; it has {', '.join(known)}, besides "
-            "save_at, backward, callback and max_steps"
+            "save_at, save_rows, backward, callback and max_steps"
         )

@@ -29,6 +29,7 @@ class Problem:
         times: 0, the times to stop at, the end; rising.
         wanted: whether the state at each of them is to be returned.
         single: one state at the end is wanted, without a dimension for times.
+        rows: which rows of these states are returned, all if None.
         callback: called with (t, state) after each step; a true result stops.
         backward: direct, checkpoint or adjoint.
         max_steps: where to give up.
@@ -39,6 +40,7 @@ class Problem:
     times: list[Scalar]
     wanted: list[bool]
     single: bool
+    rows: Tensor | None = None
     callback: Callable[[float, State], Any] | None = None
     backward: str = "direct"
     max_steps: int = 100_000
@@ -52,8 +54,17 @@ class Problem:
     def save(self, number: int, x: Tensor) -> None:
         """Keep the state at ``times[number]`` if it is wanted."""
         if self.wanted[number]:
-            self.saved.append(x)
+            self.keep(number, self.chosen(x))
+
+    def keep(self, number: int, rows: Tensor) -> None:
+        """Keep the chosen rows of the state at ``times[number]`` if it is wanted."""
+        if self.wanted[number]:
+            self.saved.append(rows)
             self.saved_at.append(self.times[number])
+
+    def chosen(self, x: Tensor) -> Tensor:
+        """The rows that are to be returned."""
+        return x if self.rows is None else x.index_select(self.system.order - 1, self.rows)
 
     def restart(self) -> None:
         """Forget all states but the first."""
@@ -82,6 +93,7 @@ class Problem:
             ts = self._times([t])[0]
         else:
             ts = self._times(self.saved_at)
+            x = self.chosen(x)
             x = torch.stack(self.saved) if self.saved else x.new_empty(0, *x.shape)
             dim = 1
         if system.order == 1:
@@ -97,7 +109,14 @@ class Problem:
 
 
 def make_problem(
-    law: Any, x0: Any, t: Any, save_at: Any, backward: str, callback: Any, max_steps: int
+    law: Any,
+    x0: Any,
+    t: Any,
+    save_at: Any,
+    save_rows: Any,
+    backward: str,
+    callback: Any,
+    max_steps: int,
 ) -> Problem:
     """Check everything that does not depend on the solver."""
     if backward not in BACKWARD:
@@ -124,7 +143,8 @@ def make_problem(
         law._check_square()
         law._check_state(first)
     times, wanted, single = _check_times(t, save_at)
-    problem = Problem(system, first, times, wanted, single, callback, backward, max_steps)
+    rows = None if save_rows is None else _check_rows(save_rows, single, first, system.order)
+    problem = Problem(system, first, times, wanted, single, rows, callback, backward, max_steps)
     problem.restart()
     return problem
 
@@ -144,6 +164,20 @@ def _check_state(name: str, x: Any) -> None:
     if not is_finite(x):
         where = tuple((~x.detach().isfinite()).nonzero()[0].tolist())
         raise ValueError(f"{name} is not finite: entry {where} is {float(x[where])}")
+
+
+def _check_rows(rows: Any, single: bool, x: Tensor, order: int) -> Tensor:
+    if single:
+        raise ValueError("save_rows goes with save_at: the state at the end has all its rows")
+    n = x.shape[order - 1]
+    if not isinstance(rows, Tensor) or rows.dtype != torch.int64 or rows.dim() != 1:
+        raise TypeError("save_rows must be a tensor (rows,) of int64, the numbers of rows")
+    if rows.numel() and not (int(rows.min()) >= 0 and int(rows.max()) < n):
+        raise ValueError(
+            f"save_rows must be rows 0 to {n - 1} of the state, got {int(rows.min())} to "
+            f"{int(rows.max())}"
+        )
+    return rows.to(x.device)
 
 
 def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:

@@ -36,8 +36,8 @@ class Solution:
     """States that a solver reached.
 
     Attributes:
-        x: the state at the end, shaped as x0; with ``save_at``, the states (times, *x0.shape). Of a
-            law of second order: the positions.
+        x: the state at the end, shaped as x0; with ``save_at``, the states (times, *x0.shape), or
+            those rows of them that were asked for. Of a law of second order: the positions.
         ts: the times of x: one number, or (times,). If the status is not ``"ok"`` this is how far
             the solver came: the time of the last good state, or only the saved times before it.
         stats: the work.

@@ -8,7 +8,7 @@ random walk that jumps at rate r, and averages over the number of its jumps, whi
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -21,6 +21,8 @@ from topodiff.solvers.solution import OK, Solution
 
 # jumps for one series: its weights begin at exp(-mean)
 _MEAN = 300.0
+# powers of P held at once where they serve several times
+_TOGETHER = 16
 
 
 class Mixing(NamedTuple):
@@ -48,9 +50,9 @@ def solve(
         ``x(t) = sum_k p_k P^k x(0) + 1/r sum_k q_k P^k s``,
 
     ``p_k`` Poisson's probabilities of mean r t and ``q_k = sum_{j > k} p_j`` (uniformisation,
-    Jensen 1953): about ``r t + 5 sqrt(r t)`` products for each stretch between saved times, all
-    terms positive, so that features keep to their bounds and rounding does not grow. Differentiable
-    in x, P, s, r and t.
+    Jensen 1953): about ``r t + 5 sqrt(r t)`` products, all terms positive, so that features keep to
+    their bounds and rounding does not grow. Times between cost no more products, unless there is a
+    source other than x(0), which then costs as many again. Differentiable in x, P, s, r and t.
 
     Laws say what they mix by a method ``mixing(t) -> Mixing | None``; a linear law with a symmetric
     positive semidefinite operator L of bound rho is one: ``r = rho / 2`` and ``P = I - L / r``.
@@ -65,23 +67,45 @@ def solve(
     if not tol > 0 or max_terms < 1:
         raise ValueError(f"tol must be positive and max_terms >= 1, got {tol} and {max_terms}")
     x, rate, terms = problem.x0, as_float(mixing.rate), 0
-    for number, (start, end) in enumerate(pairwise(problem.times), start=1):
-        length = as_float(end) - as_float(start)
+    for first, last in _stretches(problem.times, rate):
+        start, *ends = problem.times[first : last + 1]
+        length = as_float(ends[-1]) - as_float(start)
         parts = max(1, math.ceil(rate * length / _MEAN))
         count = _terms(rate * length / parts, tol / parts)
-        if terms + parts * count > max_terms:
+        passes = parts
+        if len(ends) > 1 and mixing.source is not None and mixing.source is not x:
+            passes = 2
+        if terms + passes * count > max_terms:
             return problem.solution(x, start, "max_steps", iterations=terms, evaluations=terms)
-        mean = mixing.rate * ((end - start) / parts)
+        means = [mixing.rate * ((end - start) / parts) for end in ends]
         before = x
-        for _ in range(parts):
-            x = _series(mixing, x, mean, count)
-        terms += parts * count
+        between: Iterable[Tensor] = ()
+        if len(means) > 1:
+            between, x = _many(mixing, x, means, count, problem.chosen)
+        else:
+            for _ in range(parts):
+                x = _series(mixing, x, means[0], count)
+        terms += passes * count
         if not is_finite(x):
             return problem.solution(
                 before, start, "not_finite", iterations=terms, evaluations=terms
             )
-        problem.save(number, x)
+        for number, rows in enumerate(between, start=first + 1):
+            problem.keep(number, rows)
+        problem.save(last, x)
     return problem.solution(x, problem.times[-1], OK, iterations=terms, evaluations=terms)
+
+
+def _stretches(times: Sequence[Scalar], rate: float) -> Iterator[tuple[int, int]]:
+    """First and last time of each stretch: as many times as one series reaches, at least one."""
+    first = last = 0
+    for number in range(1, len(times)):
+        if last > first and rate * (as_float(times[number]) - as_float(times[first])) > _MEAN:
+            yield first, last
+            first = last
+        last = number
+    if last > first:
+        yield first, last
 
 
 def _mixing(problem: Problem, solver: str) -> Mixing:
@@ -143,9 +167,7 @@ def _series(mixing: Mixing, x: Tensor, mean: Scalar, count: int) -> Tensor:
     weights = p
     other: Tensor | None = None
     if s is not None:
-        strength = torch.as_tensor(mixing.strength, dtype=torch.float64).reshape(()).cpu()
-        rate = torch.as_tensor(mixing.rate, dtype=torch.float64).reshape(()).cpu()
-        other = q * (strength / rate)
+        other = _of_source(mixing, q)
         if s is x:
             weights, other = p + other, None
     first = _numbers(weights, x)
@@ -158,6 +180,55 @@ def _series(mixing: Mixing, x: Tensor, mean: Scalar, count: int) -> Tensor:
             assert s is not None
             y = _plus(y, second[k], s)
     return y
+
+
+def _many(
+    mixing: Mixing,
+    x: Tensor,
+    means: Sequence[Scalar],
+    count: int,
+    chosen: Callable[[Tensor], Tensor],
+) -> tuple[Tensor, Tensor]:
+    """Chosen rows of the states at all means but the last, and the state at the last."""
+    p, q = (torch.stack(w) for w in zip(*(_weights(m, count) for m in means), strict=True))
+    s = mixing.source
+    if s is None:
+        return _sums(mixing, x, p, chosen)
+    q = _of_source(mixing, q)
+    if s is x:
+        return _sums(mixing, x, p + q, chosen)
+    (rows, last), (more, rest) = _sums(mixing, x, p, chosen), _sums(mixing, s, q, chosen)
+    return rows + more, last + rest
+
+
+def _sums(
+    mixing: Mixing, x: Tensor, weights: Tensor, chosen: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """``sum_k w_ik P^k x`` for each row i of the weights, from the same powers; whole for the last
+    row of the weights alone."""
+    numbers, weights = _numbers(weights[-1], x), weights[:-1].to(x.dtype).to(x.device)
+    few = chosen(x)
+    rows = few.new_zeros(len(weights), few.numel())
+    last = numbers[0] * x
+    for first in range(0, weights.shape[1], _TOGETHER):
+        block = weights[:, first : first + _TOGETHER]
+        powers = []
+        for k in range(first, first + block.shape[1]):
+            if k:
+                x = mixing.operator @ x
+                last = _plus(last, numbers[k], x)
+            powers.append(chosen(x))
+        rows.addmm_(block, torch.stack(powers).flatten(1))
+    return rows.unflatten(1, few.shape), last
+
+
+def _of_source(mixing: Mixing, q: Tensor) -> Tensor:
+    """Weights of the powers of P on the source."""
+    strength, rate = (
+        torch.as_tensor(number, dtype=torch.float64).reshape(()).cpu()
+        for number in (mixing.strength, mixing.rate)
+    )
+    return q * (strength / rate)
 
 
 def _numbers(weights: Tensor, like: Tensor) -> Any:

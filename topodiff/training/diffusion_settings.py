@@ -4,11 +4,15 @@ Flat, as :mod:`topodiff.training.heterophily_settings` has them. They are those 
 code (Chamberlain et al., GRAND, best_params.py; Rusch et al., GraphCON, best_params.py of the
 web-page graphs and good_params_graphCON.py), with these differences.
 
-Time ends at T for all vertices. GRAND's and BLEND's code goes on to 3 T (pubmed 5 T) in evaluation
-and reports the test vertices at the time that is best on validation vertices.
+GRAND's and BLEND's code goes on to 3 T (pubmed 5 T) in evaluation, and every epoch ends at that
+step of dopri5 that is best on validation vertices. Ours ends at one of 15 (25) times, T/5 apart:
+GRAND-l is a linear equation and solved exactly, by uniformization, which has no steps, in place of
+dopri5 with tolerances that are loose. GRAND-nl is solved by dormand_prince at these tolerances.
 
-GRAND-l is a linear equation and solved exactly, by uniformization, in place of dopri5 with
-tolerances that are loose; GRAND-nl by dormand_prince at these tolerances.
+GRAND-nl-rw has published numbers, but no settings of its own: ours are those of GRAND-nl, with the
+k and the teleport probability that stand unused in the same file. BLEND-kNN finds neighbours every
+10 epochs there, from positions and features, after 9 epochs on the graph itself; here from
+positions, whenever the model is run.
 
 The published GraphCON on citation graphs mixes the velocity into GRAND's own equation. Ours is the
 oscillator of the article with the same widths, times and rates of learning. Its code for web pages
@@ -21,6 +25,11 @@ from __future__ import annotations
 from topodiff.training.node_benchmark import Options
 
 KINDS = ("planetoid", "random")
+
+
+def _ends(most: int) -> list[float]:
+    return [k / 5 for k in range(1, 5 * most + 1)]
+
 
 _GRAND: dict[str, Options] = {
     "cora": {
@@ -37,6 +46,7 @@ _GRAND: dict[str, Options] = {
         "learning_rate": 0.022924849756740397,
         "weight_decay": 0.00507685443154266,
         "epochs": 100,
+        "ends": _ends(3),
     },
     "citeseer": {
         "attention": "exp_kernel",
@@ -52,6 +62,7 @@ _GRAND: dict[str, Options] = {
         "learning_rate": 0.00863585231323069,
         "weight_decay": 0.1,
         "epochs": 250,
+        "ends": _ends(3),
     },
     "pubmed": {
         "attention": "cosine",
@@ -67,6 +78,7 @@ _GRAND: dict[str, Options] = {
         "learning_rate": 0.014669345840305131,
         "weight_decay": 0.0018236722171703636,
         "epochs": 600,
+        "ends": _ends(5),
     },
 }
 _OF_ALL_GRAND: Options = {
@@ -75,19 +87,16 @@ _OF_ALL_GRAND: Options = {
     "patience": 0,
     "select": "metric",
 }
-# positions are rows of personalised pagerank; published for citeseer are those of DeepWalk
-_BLEND: Options = {
-    "hidden_channels": 64,
-    "position_hidden": 16,
-    "position_neighbors": 64,
-    "decode_positions": True,
-}
+_BLEND: Options = {"hidden_channels": 64, "position_hidden": 16, "decode_positions": True}
+# positions: of DeepWalk for citeseer, else the largest entries of rows of personalised pagerank,
+# of which the published code has all
+_WALKS: Options = {"position_walks": True, "position_channels": 64}
+_NEIGHBORS = 64
+_PAGERANK_NEIGHBORS = {"cora": 64, "citeseer": 128, "pubmed": 64}
 _VERTICES = {
     "cora_planetoid": 2708,
-    "citeseer_planetoid": 3327,
     "pubmed_planetoid": 19717,
     "cora_random": 2485,
-    "citeseer_random": 2120,
     "pubmed_random": 19717,
 }
 
@@ -134,22 +143,27 @@ _OF_WEB_PAGES: Options = {
     "patience": 100,
 }
 
-# Mean and standard deviation in percent: GRAND, tables 1 and 2; BLEND, random splits; GraphCON, web
-# pages, as others quote it. Its numbers on citation graphs belong to another model, see above.
+# Mean and standard deviation, where known, in percent: GRAND, tables 1 and 2; BLEND, random splits;
+# GraphCON, web pages, as others quote it. Its numbers on citation graphs belong to another model,
+# see above.
 _PUBLISHED = {
     ("grand-l", "planetoid"): "84.7±0.6 73.3±0.4 80.4±0.4",
     ("grand-nl", "planetoid"): "83.6±0.5 70.8±1.1 79.7±0.3",
+    ("grand-nl-rw", "planetoid"): "82.9±0.7 73.6±0.3 81.0±0.4",
     ("grand-l", "random"): "83.6±1.0 73.4±0.5 78.8±1.7",
+    ("grand-nl", "random"): "82.3 70.9 77.5",
+    ("grand-nl-rw", "random"): "83.3 74.1 78.1",
     ("blend", "random"): "84.8±0.9 75.9±1.3 79.5±1.4",
+    ("blend-knn", "random"): "82.5 73.4 80.9",
     ("graphcon-gcn", "web"): "85.4±4.2 87.8±3.3 84.3±4.8",
 }
 _COLUMNS = {kind: [f"{name}_{kind}" for name in _GRAND] for kind in KINDS}
 _COLUMNS["web"] = [*_GRAPHCON]
-PUBLISHED: dict[tuple[str, str], tuple[float, float]] = {
-    (dataset, model): (float(mean), float(std))
+PUBLISHED: dict[tuple[str, str], tuple[float, float | None]] = {
+    (dataset, model): (float(mean), float(std) if std else None)
     for (model, kind), row in _PUBLISHED.items()
     for dataset, cell in zip(_COLUMNS[kind], row.split(), strict=True)
-    for mean, std in [cell.split("±")]
+    for mean, _, std in [cell.partition("±")]
 }
 
 
@@ -161,11 +175,18 @@ def settings(dataset: str, model: str) -> Options:
     options = {**_OF_ALL_GRAND, **_GRAND[name]} if name in _GRAND else dict(_OF_ALL_GRAND)
     if model == "grand-nl":
         return {**options, "solver": "dormand_prince"}
+    if model == "grand-nl-rw":
+        rewired = {"pagerank_neighbors": _PAGERANK_NEIGHBORS[name]}
+        return {**options, "solver": "dormand_prince", **rewired}
     options = {**options, "solver": "uniformization"}
     del options["tol_scale"]
-    if model != "blend":
+    if model == "grand-l":
         return options
-    return {**options, **_BLEND, "position_channels": _VERTICES[dataset]}
+    if name == "citeseer":
+        options |= {**_BLEND, **_WALKS}
+    else:
+        options |= {**_BLEND, "position_neighbors": 64, "position_channels": _VERTICES[dataset]}
+    return options if model == "blend" else {**options, "neighbors": _NEIGHBORS}
 
 
 def _graphcon(name: str, model: str) -> Options:

@@ -1,7 +1,8 @@
 """Benchmarks on the vertices of one graph: models, data sets, splits, settings, published numbers.
 
-Every run is one model on one data set, split and seed; the best epoch is chosen on validation
-vertices and the test vertices are looked at once, after it. Finished runs are in a file and not
+Every run is one model on one data set, split and seed; the best epoch, and where the diffusion
+ends if there is a choice, are chosen on validation vertices; the test vertices are looked at once,
+after it. Finished runs are in a file and not
 done again.
 """
 
@@ -59,14 +60,14 @@ class NodeBenchmark:
         load: the data set of a name.
         settings: (data set, model) -> flat options: names of :class:`NodeFitConfig` go to the fit,
             all others to the constructor.
-        published: (data set, model) -> mean and standard deviation in percent.
+        published: (data set, model) -> mean and standard deviation in percent, None if not known.
     """
 
     models: Mapping[str, Callable[..., nn.Module]]
     datasets: Mapping[str, int]
     load: Callable[[str], NodeDataset]
     settings: Callable[[str, str], Options]
-    published: Mapping[tuple[str, str], tuple[float, float]]
+    published: Mapping[tuple[str, str], tuple[float, float | None]]
 
     def plan(
         self,
@@ -126,6 +127,7 @@ class NodeBenchmark:
         start = time.process_time()
         fitted = self.train(data, model, seed, split, options, on_epoch)
         seconds = time.process_time() - start
+        best = fitted.history[fitted.best_epoch - 1]
         test = evaluate_nodes(fitted.model, data.complex, data.y, data.test[split], data.metric)
         return {
             "split": split,
@@ -134,6 +136,7 @@ class NodeBenchmark:
             "valid": round(fitted.valid, 6),
             "test": round(test, 6),
             "best_epoch": fitted.best_epoch,
+            **{name: best[name] for name in ("end",) if name in best},
             "epochs": len(fitted.history),
             "cpu_seconds": round(seconds, 2),
             "parameters": sum(p.numel() for p in fitted.model.parameters()),

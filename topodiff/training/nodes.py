@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.nn import ContinuousModel
 from topodiff.training import checkpoint
 from topodiff.training.inference import device_of
 from topodiff.training.metrics import metric
@@ -42,6 +44,9 @@ class NodeFitConfig:
         decays: weight decay of the parameters whose name contains a text, in place of
             ``weight_decay``: ``{"learner": 1e-3}``.
         select: what the best epoch is best in on the validation vertices: ``loss`` or ``metric``.
+        ends: where the diffusion of a :class:`topodiff.nn.ContinuousModel` may end, in units of its
+            T: every epoch ends where it is best on the validation vertices (of several alike, the
+            earliest), as published for GRAND. None: at T.
         seed: of dropout.
     """
 
@@ -52,6 +57,7 @@ class NodeFitConfig:
     decays: Mapping[str, float] = field(default_factory=dict)
     optimizer: str = "adam"
     select: str = "loss"
+    ends: Sequence[float] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -65,13 +71,16 @@ class NodeFitConfig:
         for value in (self.learning_rate, self.weight_decay, *self.decays.values()):
             if not value >= 0:
                 raise ValueError(f"learning rate and weight decays are not negative, got {value}")
+        if any(not 0 < a < b for a, b in pairwise([*self.ends, math.inf])):
+            raise ValueError(f"ends are positive and rise, got {[*self.ends]}")
 
 
 @dataclass(frozen=True)
 class NodeFitted:
-    """What :func:`fit_nodes` returns: ``model`` carries the weights of the best epoch, ``history``
-    has a record per epoch (train_loss, valid_loss, valid), ``valid`` is the metric on the
-    validation vertices in the best epoch, ``status`` is ``finished`` or ``early stop``."""
+    """What :func:`fit_nodes` returns: ``model`` carries the weights of the best epoch and ends
+    where that did, ``history`` has a record per epoch (train_loss, valid_loss, valid; end, where
+    there is a choice), ``valid`` is the metric on the validation vertices in the best epoch,
+    ``status`` is ``finished`` or ``early stop``."""
 
     model: nn.Module
     history: list[Record]
@@ -105,12 +114,15 @@ def fit_nodes(
         on_epoch: is given every record of the history when it is complete.
 
     Raises:
+        TypeError: ``ends`` for a model that is not one in continuous time.
         ValueError: features that are missing or not finite, masks or classes that do not fit, a
             metric that the validation vertices do not define.
         NonFiniteError: a loss that is not finite.
     """
     config = config or NodeFitConfig()
     _check(complex, y, train, valid, name)
+    if config.ends and not isinstance(model, ContinuousModel):
+        raise TypeError(f"{type(model).__name__} is not a model in continuous time: it has no ends")
     checkpoint.seed_everything(config.seed)
     device = device_of(model)
     complex = complex if complex.device == device else complex.to(device)
@@ -127,12 +139,12 @@ def fit_nodes(
         record = {
             "epoch": epoch,
             "train_loss": _step(model, complex, y, train, optimizer, epoch),
-            **_validate(model, complex, y, valid, name),
+            **_validate(model, complex, y, valid, name, config),
         }
         history.append(record)
         if on_epoch:
             on_epoch(record)
-        score = record["valid_loss"] if config.select == "loss" else -record["valid"]
+        score = _score(record, config)
         if score < best["score"]:
             weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
             best = {**record, "score": score, "model": weights}
@@ -140,10 +152,13 @@ def fit_nodes(
             status = "early stop"
             break
     model.load_state_dict(best["model"])
+    if isinstance(model, ContinuousModel) and config.ends:
+        model.end = best["end"] * model.time
     model.eval()
     return NodeFitted(model, history, best["epoch"], best["valid"], status)
 
 
+@torch.no_grad()
 def evaluate_nodes(
     model: nn.Module, complex: CellComplex, y: Tensor, mask: Tensor, name: str = "accuracy"
 ) -> float:
@@ -151,9 +166,10 @@ def evaluate_nodes(
     device, training = device_of(model), model.training
     complex = complex if complex.device == device else complex.to(device)
     where = mask.nonzero().flatten().to(device)
-    found = _validate(model, complex, y.to(device), where, name)["valid"]
+    model.eval()
+    found = _measure(model(complex).index_select(0, where), y.to(device)[where], name)
     model.train(training)
-    return float(found)
+    return float(found["valid"])
 
 
 def node_metric(name: str, outputs: Tensor, y: Tensor) -> float:
@@ -202,16 +218,38 @@ def _step(
 
 @torch.no_grad()
 def _validate(
-    model: nn.Module, complex: CellComplex, y: Tensor, where: Tensor, name: str
-) -> dict[str, float]:
+    model: nn.Module,
+    complex: CellComplex,
+    y: Tensor,
+    where: Tensor,
+    name: str,
+    config: NodeFitConfig,
+) -> Record:
+    """The metrics on the vertices ``where``; with a choice of ends, at the best of them."""
     model.eval()
-    outputs, y = model(complex).index_select(0, where), y[where]
+    if not (isinstance(model, ContinuousModel) and config.ends):
+        return _measure(model(complex).index_select(0, where), y[where], name)
+    times = [model.time * end for end in config.ends]
+    outputs = model.trajectory(complex, times, rows=where)
+    found = [
+        {**_measure(output, y[where], name), "end": end}
+        for end, output in zip(config.ends, outputs, strict=True)
+    ]
+    return min(found, key=partial(_score, config=config))
+
+
+def _measure(outputs: Tensor, y: Tensor, name: str) -> Record:
     if not outputs.isfinite().all():
         raise NonFiniteError("outputs of the model are not finite: lower the learning rate")
     return {
         "valid_loss": F.cross_entropy(outputs, y).item(),
         "valid": node_metric(name, outputs, y),
     }
+
+
+def _score(record: Record, config: NodeFitConfig) -> float:
+    """What is least in the best epoch."""
+    return float(record["valid_loss"] if config.select == "loss" else -record["valid"])
 
 
 def _check(complex: CellComplex, y: Tensor, train: Tensor, valid: Tensor, name: str) -> None:
