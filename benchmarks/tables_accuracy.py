@@ -90,9 +90,9 @@ def heterophily(groups: list[dict[str, Any]]) -> str:
         "each of them published for one family of maps; all other settings are our choice on "
         "validation vertices, those of sheaf models with orthogonal maps for all families (trials "
         "in benchmarks/results/heterophily_tuning.json; citeseer has cora's, which three others "
-        "did not beat). Those of GCN on squirrel and chameleon, and of sheaf models on pubmed, were "
-        "searched again, on validation vertices, after first runs whose test accuracies on squirrel "
-        "and pubmed were 49.0 and 87.7. "
+        "did not beat). Those of GCN on squirrel and chameleon, and of sheaf models on pubmed, "
+        "were searched again, on validation vertices, after first runs whose test accuracies on "
+        "squirrel and pubmed were 49.0 and 87.7. "
         f"Median {seconds:.0f} CPU s per run. `topodiff bench heterophily` on "
         f"{groups[-1]['run']['processor']}."
     )
