@@ -32,7 +32,7 @@ Operation = Callable[..., Any]
 
 def needs_gradient(*tensors: torch.Tensor | None) -> bool:
     """Whether autograd will record an operation on these tensors."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    return _grad_enabled() and _any_requires_grad(*tensors)
 
 
 Gradient = Callable[..., tuple]
