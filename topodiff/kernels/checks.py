@@ -63,24 +63,33 @@ def check_incidence(
     cell: Tensor | None = None,
 ) -> None:
     """``face``, ``by_face`` and ``cell`` have one entry each per incidence."""
-    entries = {"face": face, "by_face": by_face} | ({} if cell is None else {"cell": cell})
-    ptrs = {"face_ptr": face_ptr} | ({} if cell_ptr is None else {"cell_ptr": cell_ptr})
-    try:  # right as a rule: no time for words
-        shape, dtype = face.shape, face.dtype
-        right = dtype in _INDEX_DTYPES and len(shape) == 1
-        for index in entries.values():
-            right = right and index.dtype is dtype and index.shape == shape
-        for ptr in ptrs.values():
-            right = right and ptr.dtype is dtype and len(ptr.shape) == 1 and ptr.shape[0] > 0
-        if right:
+    try:
+        if _is_incidence(face, (by_face, cell), (face_ptr, cell_ptr)):  # as a rule: no words needed
             return
     except AttributeError:
         pass
+    entries = {"face": face, "by_face": by_face} | ({} if cell is None else {"cell": cell})
+    ptrs = {"face_ptr": face_ptr} | ({} if cell_ptr is None else {"cell_ptr": cell_ptr})
     for name, index in entries.items():
         check_index(name, index, None if index is face else face.shape[0])
     for name, ptr in ptrs.items():
         check_ptr(name, ptr)
     check_same_dtype(**entries, **ptrs)
+
+
+def _is_incidence(
+    face: Tensor, entries: tuple[Tensor | None, ...], ptrs: tuple[Tensor | None, ...]
+) -> bool:
+    shape, dtype = face.shape, face.dtype
+    if dtype not in _INDEX_DTYPES or len(shape) != 1:
+        return False
+    for index in entries:
+        if index is not None and (index.dtype is not dtype or index.shape != shape):
+            return False
+    for ptr in ptrs:
+        if ptr is not None and (ptr.dtype is not dtype or ptr.dim() != 1 or ptr.numel() == 0):
+            return False
+    return True
 
 
 def check_weight(name: str, weight: Tensor | None, nnz: int, x: Tensor) -> None:

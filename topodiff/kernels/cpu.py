@@ -45,6 +45,11 @@ def _empty(like: Tensor, *shape: int, dtype: torch.dtype | None = None) -> Tenso
     return like.new_empty(*shape) if dtype is None else like.new_empty(shape, dtype=dtype)
 
 
+def _rows(x: Tensor, rows: int) -> Tensor:
+    """Memory for as many rows like those of x."""
+    return _empty(x, rows, x.shape[1]) if x.dim() == 2 else _empty(x, rows, *x.shape[1:])
+
+
 def _channels(x: Tensor) -> int:
     return x.shape[1] if x.dim() == 2 else math.prod(x.shape[1:])
 
@@ -61,7 +66,7 @@ def _weight(weight: Tensor | None, x: Tensor, index: Tensor) -> tuple[Tensor | N
 
 def _over_segments(kernel, x: Tensor, ptr: Tensor, rows: int, nnz: int, mean: bool) -> Tensor:  # type: ignore[no-untyped-def]
     x, ptr = x.contiguous(), ptr.contiguous()
-    out = _empty(x, rows, *x.shape[1:])
+    out = _rows(x, rows)
     kernel(
         x.dtype is _FLOAT64, ptr.dtype is _INT64, torch.get_num_threads(), nnz, ptr.shape[0] - 1,
         nnz, _channels(x), x.data_ptr(), ptr.data_ptr(), out.data_ptr(), mean,
@@ -95,7 +100,7 @@ def segment_softmax_backward(grad: Tensor, y: Tensor, ptr: Tensor) -> Tensor:
 def segment_extreme(x: Tensor, ptr: Tensor, largest: bool, where: bool) -> tuple[Tensor, Tensor]:
     x, ptr = x.contiguous(), ptr.contiguous()
     segments = ptr.shape[0] - 1
-    out = _empty(x, segments, *x.shape[1:])
+    out = _rows(x, segments)
     entry = _empty(x, *(out.shape if where else (0,)), dtype=_INT64)
     _cpu.segment_extreme(
         x.dtype is _FLOAT64, ptr.dtype is _INT64, torch.get_num_threads(), x.shape[0], segments,
@@ -118,7 +123,7 @@ def _over_index(  # type: ignore[no-untyped-def]
 
 
 def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tensor:
-    out = _empty(x, num_segments, *x.shape[1:])
+    out = _rows(x, num_segments)
     counts = _empty(x, num_segments, dtype=_INT64) if mean else None
     nnz = x.shape[0]
     _over_index(_cpu.scatter_sum, x, index, out, counts, mean, nnz, num_segments, nnz)
@@ -127,7 +132,7 @@ def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tens
 
 def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
     nnz, num_segments = index.shape[0], x.shape[0]
-    out = _empty(x, nnz, *x.shape[1:])
+    out = _rows(x, nnz)
     counts = _empty(x, num_segments, dtype=_INT64) if mean else None
     _over_index(_cpu.scatter_expand, x, index, out, counts, mean, nnz, num_segments, nnz)
     return out
@@ -136,7 +141,7 @@ def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
 def scatter_extreme(
     x: Tensor, index: Tensor, num_segments: int, largest: bool
 ) -> tuple[Tensor, Tensor]:
-    out = _empty(x, num_segments, *x.shape[1:])
+    out = _rows(x, num_segments)
     entry = _empty(x, *out.shape, dtype=_INT64)
     nnz = x.shape[0]
     _over_index(_cpu.scatter_extreme, x, index, out, entry, largest, nnz, num_segments, nnz)
@@ -144,7 +149,7 @@ def scatter_extreme(
 
 
 def place(x: Tensor, rows: Tensor, num_rows: int, unique: bool) -> Tensor:
-    out = _empty(x, num_rows, *x.shape[1:])
+    out = _rows(x, num_rows)
     segments = x.shape[0]
     _over_index(_cpu.place, x, rows, out, None, unique, num_rows, segments, num_rows)
     return out
@@ -172,7 +177,7 @@ def _over_gather(  # type: ignore[no-untyped-def]
 
 
 def gather_sum(x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, mean: bool) -> Tensor:
-    out = _empty(x, ptr.shape[0] - 1, *x.shape[1:])
+    out = _rows(x, ptr.shape[0] - 1)
     _over_gather(_cpu.gather_sum, x, index, None, ptr, weight, out, None, mean, x.shape[0])
     return out
 
@@ -180,7 +185,7 @@ def gather_sum(x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, mea
 def gather_extreme(
     x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, largest: bool, where: bool
 ) -> tuple[Tensor, Tensor]:
-    out = _empty(x, ptr.shape[0] - 1, *x.shape[1:])
+    out = _rows(x, ptr.shape[0] - 1)
     entry = _empty(x, *(out.shape if where else (0,)), dtype=_INT64)
     kernel, address = _cpu.gather_extreme, entry if where else None
     _over_gather(kernel, x, index, None, ptr, weight, out, address, largest, x.shape[0])
@@ -190,7 +195,7 @@ def gather_extreme(
 def spread_sum(
     x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, num_rows: int, mean: bool
 ) -> Tensor:
-    out = _empty(x, num_rows, *x.shape[1:])
+    out = _rows(x, num_rows)
     _over_gather(_cpu.spread_sum, x, index, None, ptr, weight, out, None, mean, num_rows)
     return out
 
@@ -211,7 +216,7 @@ def incidence_sum(
     cell_ptr: Tensor, face_ptr: Tensor, by_face: Tensor, transpose: bool,
 ) -> Tensor:  # fmt: skip
     index, ptr, perm = (face, cell_ptr, None) if transpose else (cell, face_ptr, by_face)
-    out = _empty(x, ptr.shape[0] - 1, *x.shape[1:])
+    out = _rows(x, ptr.shape[0] - 1)
     _over_gather(_cpu.gather_sum, x, index, perm, ptr, sign, out, None, False, x.shape[0])
     return out
 

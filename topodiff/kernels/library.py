@@ -32,7 +32,11 @@ Operation = Callable[..., Any]
 
 def needs_gradient(*tensors: torch.Tensor | None) -> bool:
     """Whether autograd will record an operation on these tensors."""
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+    if torch.is_grad_enabled():  # a loop: no time for any()
+        for tensor in tensors:
+            if tensor is not None and tensor.requires_grad:
+                return True
+    return False
 
 
 Gradient = Callable[..., tuple]

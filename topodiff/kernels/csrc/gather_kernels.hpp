@@ -5,7 +5,7 @@
 namespace topodiff {
 namespace {
 
-constexpr i64 kAhead = 12;  // rows are asked for this many entries before they are used
+constexpr i64 kAhead = 32;  // rows are asked for this many entries before they are used
 
 // The weight of an entry; entry numbers go through `perm` where there is one.
 template <class T, class W>

@@ -31,7 +31,7 @@ struct Run {
 };
 
 TOPODIFF_INLINE void prefetch_bytes(std::uintptr_t from, std::uintptr_t to) {
-  for (from &= ~std::uintptr_t(63); from < to; from += 64) __builtin_prefetch(reinterpret_cast<const char*>(from));
+  for (from &= ~std::uintptr_t(63); from < to; from += 64) prefetch(from);
 }
 
 // Asks for the share of an entry's row that goes with a piece of the channels, with the first piece for its map too.
@@ -202,8 +202,8 @@ struct Product {
   TOPODIFF_INLINE void operator()(const Run<T>& run) const { tile(gather, run, 0); }
 };
 
-// How far ahead: enough to cover the latency of memory, few enough to stay in the first cache.
-TOPODIFF_INLINE i64 entries_ahead(i64 bytes) { return larger(4, smaller(32, 8192 / larger(1, bytes))); }
+// How far ahead: enough to cover the latency of memory, few enough to stay in the second cache.
+TOPODIFF_INLINE i64 entries_ahead(i64 bytes) { return larger(4, smaller(32, 16384 / larger(1, bytes))); }
 
 template <class T, class I>
 struct SegmentWalk {

@@ -105,11 +105,15 @@ TOPODIFF_INLINE void for_pieces(i64 channels, F&& f) {
   small_pieces<T, N>(at, channels, f);
 }
 
+// Asks for a cache line, into the second cache: it takes twice as many requests at a time as the first, and rows at
+// random come twice as fast.
+TOPODIFF_INLINE void prefetch(std::uintptr_t address) { __builtin_prefetch(reinterpret_cast<const char*>(address), 0, 2); }
+
 // Asks for a piece of row `i` of x. The row need not exist.
 template <class P, class T>
 TOPODIFF_INLINE void prefetch_row(const T* x, i64 i, i64 stride) {
   const std::uintptr_t row = reinterpret_cast<std::uintptr_t>(x) + std::uintptr_t(i) * std::uintptr_t(stride) * sizeof(T);
-  for (unsigned b = 0; b < P::K * P::N * sizeof(T); b += 64) __builtin_prefetch(reinterpret_cast<const char*>(row + b));
+  for (unsigned b = 0; b < P::K * P::N * sizeof(T); b += 64) prefetch(row + b);
 }
 
 TOPODIFF_INLINE i64 smaller(i64 a, i64 b) { return a < b ? a : b; }
