@@ -123,7 +123,7 @@ def diffusion(groups: list[dict[str, Any]]) -> str:
         "citation graphs, with GRAND's. Features of web pages are not divided by their sums, as in "
         "its published code, which we found after a first run with divided ones (82.4, 82.7 and "
         "80.8). `topodiff bench diffusion` on "
-        f"{groups[-1]['run']['processor']}."
+        f"{' and '.join(sorted({group['run']['processor'] for group in groups}))}."
     )
     return f"{markdown(['data set', *names, 'runs'], rows)}\n\n{note}"
 
