@@ -13,6 +13,7 @@ from topodiff.training.heterophily import MODELS
 from topodiff.training.heterophily_settings import PUBLISHED
 from topodiff.training.node_benchmark import Summary, summarize
 
+SPLITS = 10  # of the heterophily benchmark
 # CIN and CIN-small, Bodnar et al. 2021, table 3: (layers, width) -> mean absolute error
 PUBLISHED_ZINC = {(4, 128): 0.079, (2, 48): 0.094}
 
@@ -77,21 +78,23 @@ def heterophily(groups: list[dict[str, Any]]) -> str:
     names = [model for model in MODELS if any(m == model for _, m in found)]
     rows = []
     for dataset in SOURCES:
-        cells = [_beside(found.get((dataset, m)), PUBLISHED.get((dataset, m))) for m in names]
+        pairs = [(dataset, m) for m in names]
+        cells = [_beside(found.get(p), PUBLISHED.get(p), SPLITS) for p in pairs]
         if any(cells):
             rows.append([dataset.replace("_", " "), *cells])
     seconds = statistics.median(summary.seconds for summary in found.values())
     note = (
         "Test accuracy (minesweeper: ROC-AUC) in percent, mean ± standard deviation over the ten "
-        "published splits, in brackets the published mean (Bodnar et al. 2022; Yan et al. 2021, "
-        "whose numbers for the MLP on pubmed and cora look interchanged). Published numbers for "
-        "Cornell belong to the legacy version. Epochs are chosen on validation vertices. Sheaf "
-        "models have the published settings on texas, wisconsin, cornell, chameleon and squirrel, "
-        "each of them published for one family of maps; all other settings are our choice on "
-        "validation vertices, those of sheaf models with orthogonal maps for all families (trials "
-        "in benchmarks/results/heterophily_tuning.json; citeseer has cora's, which three others "
-        "did not beat). Those of GCN on squirrel and chameleon, and of sheaf models on pubmed, "
-        "were searched again, on validation vertices, after first runs whose test accuracies on "
+        "published splits (of those that ran where it says so), in brackets the published mean "
+        "(Bodnar et al. 2022; Yan et al. 2021, whose numbers for the MLP on pubmed and cora look "
+        "interchanged). Published numbers for Cornell belong to the legacy version. Epochs are "
+        "chosen on validation vertices. Sheaf models have the published settings on texas, "
+        "wisconsin, cornell, chameleon and squirrel, each of them published for one family of "
+        "maps; all other settings are our choice on validation vertices, those of sheaf models "
+        "with orthogonal maps for all families (trials in "
+        "benchmarks/results/heterophily_tuning.json; citeseer has cora's, which three others did "
+        "not beat). Those of GCN on squirrel and chameleon, and of sheaf models on pubmed, were "
+        "searched again, on validation vertices, after first runs whose test accuracies on "
         "squirrel and pubmed were 49.0 and 87.7. "
         f"Median {seconds:.0f} CPU s per run. `topodiff bench heterophily` on "
         f"{groups[-1]['run']['processor']}."
@@ -135,7 +138,11 @@ def _split_name(dataset: str) -> str:
     return f"{dataset.replace('_', ' ')}, ten splits"
 
 
-def _beside(ours: Summary | None, published: tuple[float, float | None] | None) -> str:
+def _beside(
+    ours: Summary | None, published: tuple[float, float | None] | None, runs: int = 0
+) -> str:
+    """Ours, the published mean, and how many runs there were if fewer than ``runs``."""
     if ours is None:
         return ""
-    return f"{ours.mean:.1f} ± {ours.std:.1f}" + (f" ({published[0]:.1f})" if published else "")
+    text = f"{ours.mean:.1f} ± {ours.std:.1f}" + (f" ({published[0]:.1f})" if published else "")
+    return text + (f", {ours.runs} of {runs}" if ours.runs < runs else "")
