@@ -1,11 +1,17 @@
 """Splits of citation graphs with few labels: their laws, and the published counts."""
 
+import numpy as np
 import pytest
 import torch
 
 from topodiff.complexes import CellComplex
 from topodiff.datasets import NodeDataset, citations, load_citations
-from topodiff.datasets.citations import largest_component, planetoid_split, random_split
+from topodiff.datasets.citations import (
+    fixed_split,
+    largest_component,
+    planetoid_split,
+    random_split,
+)
 
 
 def labels(n=400, classes=4, unknown=7):
@@ -26,6 +32,18 @@ def test_random_splits(seed):
     assert all(torch.equal(a, b) for a, b in zip((train, val, test), again, strict=True))
     other = random_split(y, seed + 1, per_class=20, development=200)
     assert not torch.equal(other[0], train)
+
+
+def test_the_fixed_split_is_that_of_the_published_code():
+    y = labels(2485, 7, 0)
+    train, val, test = fixed_split(y)
+    assert torch.equal(train.int() + val.int() + test.int(), torch.ones(2485, dtype=torch.int))
+    assert y[train].bincount().tolist() == [20] * 7
+    assert int((train | val).sum()) == 1500
+    # the first numbers that numpy's older generator gives for this seed and size
+    first = np.random.RandomState(12345).choice(2485, 1500, replace=False)
+    assert not test[torch.from_numpy(first)].any()
+    assert not torch.equal(fixed_split(y, seed=1)[0], train)
 
 
 def test_classes_that_are_too_small():
@@ -69,8 +87,11 @@ COUNTS = {
 @pytest.mark.parametrize("name", COUNTS)
 def test_published_counts(mirror, name):
     n, m, sizes = COUNTS[name]
-    fixed = load_citations(name, "planetoid")
-    assert [int(mask[0].sum()) for mask in (fixed.train, fixed.val, fixed.test)] == sizes
+    whole = load_citations(name, "planetoid")
+    assert [int(mask[0].sum()) for mask in (whole.train, whole.val, whole.test)] == sizes
+    assert whole.y[whole.train[0]].bincount().tolist() == [20] * whole.num_classes
+    fixed = load_citations(name, "fixed")
+    assert fixed.complex.shape == (n, m)
     assert fixed.y[fixed.train[0]].bincount().tolist() == [20] * fixed.num_classes
     random = load_citations(name, "random", 2)
     assert random.complex.shape == (n, m)
@@ -82,5 +103,5 @@ def test_published_counts(mirror, name):
 def test_unknown_names():
     with pytest.raises(ValueError, match="citation graphs"):
         load_citations("texas", "random")
-    with pytest.raises(ValueError, match="'planetoid' or 'random'"):
-        load_citations(citations.NAMES[0], "fixed")
+    with pytest.raises(ValueError, match="one of \\('planetoid', 'fixed', 'random'\\)"):
+        load_citations(citations.NAMES[0], "geom")

@@ -45,6 +45,8 @@ def test_from_the_command_line(toy, tmp_path):
     assert done.exit_code == 0, done.output
     groups = {(g["dataset"], g["model"]): g for g in ResultsFile(out).groups()}
     assert [*groups] == [
+        ("cora_fixed", "grand-l"),
+        ("cora_fixed", "graphcon-gcn"),
         ("cora_planetoid", "grand-l"),
         ("cora_planetoid", "graphcon-gcn"),
         ("cora_random", "grand-l"),
@@ -95,7 +97,7 @@ def test_settings_of_web_pages(toy, model, dataset):
 
 
 def test_plan():
-    assert len(plan(["cora"], ["grand-l"], ["planetoid", "random", "geom"])) == 15
+    assert len(plan(["cora"], ["grand-l"], ["planetoid", "fixed", "random", "geom"])) == 20
     keys = plan(["texas", "cora"], [*MODELS], ["geom"], 3)
     assert {(k.dataset, k.model) for k in keys} == {
         ("texas", "graphcon-gcn"), ("texas", "graphcon-gat"),

@@ -184,11 +184,11 @@ def diffusion(
         list[str] | None, typer.Option(help="One or several; all if omitted.")
     ] = None,
     splits: Annotated[
-        list[str] | None, typer.Option(help="planetoid, random, geom; all if omitted.")
+        list[str] | None, typer.Option(help="planetoid, fixed, random, geom; all if omitted.")
     ] = None,
     runs: Annotated[
         int | None,
-        typer.Option(help="Seeds (planetoid: 5) or splits (others: 10) for each model."),
+        typer.Option(help="Seeds (planetoid, fixed: 5) or splits (others: 10) for each model."),
     ] = None,
     out: Annotated[
         Path, typer.Option(help="File of results; runs that are in it are not done again.")

@@ -19,6 +19,7 @@ from topodiff.complexes import CellComplex
 from topodiff.datasets.nodes import NodeDataset, load_nodes
 
 NAMES = ("cora", "citeseer", "pubmed")
+SPLITS = ("planetoid", "fixed", "random")
 PER_CLASS, DEVELOPMENT = 20, 1500
 _VALID, _TEST = 500, 1000
 Masks = tuple[Tensor, Tensor, Tensor]
@@ -31,11 +32,11 @@ def load_citations(name: str, splits: str, num_splits: int = 100) -> NodeDataset
         name: ``cora``, ``citeseer`` or ``pubmed``.
         splits: ``planetoid``: the one of Yang et al. (ICML 2016), 20 vertices of each class, 500
             and 1000, on the whole graph, as a third of citeseer's labels for training lie outside
-            of the largest component. (GRAND's published code has it on the whole graph alone: on
-            the component, its default, it draws a split with seed 12345.) ``random``: on the
-            largest connected component; for each number of a split, its seed, 1500 vertices for
-            development, of which 20 of each class for training and the others for validation; all
-            others are for testing.
+            of the largest component. ``random``: on the largest connected component; for each
+            number of a split, its seed, 1500 vertices for development, of which 20 of each class
+            for training and the others for validation; all others are for testing. ``fixed``: the
+            one of these that GRAND's published code draws in place of Planetoid's split unless it
+            is told to take the whole graph.
         num_splits: how many random splits.
 
     Raises:
@@ -43,12 +44,14 @@ def load_citations(name: str, splits: str, num_splits: int = 100) -> NodeDataset
     """
     if name not in NAMES:
         raise ValueError(f"there are the citation graphs {NAMES}, got {name!r}")
-    if splits not in ("planetoid", "random"):
-        raise ValueError(f"splits is 'planetoid' or 'random', got {splits!r}")
+    if splits not in SPLITS:
+        raise ValueError(f"splits is one of {SPLITS}, got {splits!r}")
     data = load_nodes(name, row_normalize=False)
     if splits == "planetoid":
         return _with(data, [planetoid_split(data.y)])
     data = largest_component(data)
+    if splits == "fixed":
+        return _with(data, [fixed_split(data.y)])
     return _with(data, [random_split(data.y, seed) for seed in range(num_splits)])
 
 
@@ -113,11 +116,30 @@ def random_split(
                 f"{development}, not {per_class}"
             )
         chosen.append(of_class[:per_class])
-    train, development_mask, tested = (
-        torch.zeros(len(y), dtype=torch.bool).index_fill_(0, index, True)
-        for index in (torch.cat(chosen), first, test)
+    return _masks(len(y), torch.cat(chosen), first, test)
+
+
+def fixed_split(y: Tensor, seed: int = 12345) -> Masks:
+    """train, val, test (n,) bool of vertices that all have a class: the split of this seed as
+    GRAND's published code draws it (set_train_val_test_split, from numpy's older generator)."""
+    draw = np.random.RandomState(seed)
+    first = draw.choice(len(y), DEVELOPMENT, replace=False)
+    draw = np.random.RandomState(seed)
+    of_class = y.numpy()[first]
+    train = [
+        draw.choice(first[of_class == c], PER_CLASS, replace=False) for c in range(int(y.max()) + 1)
+    ]
+    rest = np.setdiff1d(np.arange(len(y)), first)
+    return _masks(len(y), *map(torch.from_numpy, (np.concatenate(train), first, rest)))
+
+
+def _masks(n: int, train: Tensor, development: Tensor, test: Tensor) -> Masks:
+    """Masks from numbers of vertices; those for validation are the others of ``development``."""
+    trained, developed, tested = (
+        torch.zeros(n, dtype=torch.bool).index_fill_(0, index, True)
+        for index in (train, development, test)
     )
-    return train, development_mask & ~train, tested
+    return trained, developed & ~trained, tested
 
 
 def _with(data: NodeDataset, splits: Sequence[Masks]) -> NodeDataset:

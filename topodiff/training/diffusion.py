@@ -1,10 +1,11 @@
 """The diffusion benchmark: models in continuous time on citation graphs with few labels, and on
 graphs of web pages, with the settings of :mod:`topodiff.training.diffusion_settings`.
 
-On citation graphs with Planetoid's split runs differ in their seed, with random splits in the
-split, on web pages in the ten splits of Geom-GCN. Epochs are chosen on validation vertices, and so
-is where the diffusion of GRAND and BLEND ends in evaluation, up to 3 T or 5 T, as in the published
-code; test vertices are looked at there alone. GraphCON ends after its last step.
+On citation graphs with Planetoid's split, or the fixed one of GRAND's published code, runs differ
+in their seed, with random splits in the split, on web pages in the ten splits of Geom-GCN. Epochs
+are chosen on validation vertices, and so is where the diffusion of GRAND and BLEND ends in
+evaluation, up to 3 T or 5 T, as in the published code; test vertices are looked at there alone.
+GraphCON ends after its last step.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 WEB_PAGES = ("texas", "wisconsin", "cornell_legacy")
 SPLITS = (*KINDS, "geom")
 NUM_RANDOM, NUM_GEOM = 100, 10
-RUNS = {"planetoid": 5, "random": 10, "geom": NUM_GEOM}
+RUNS = {"planetoid": 5, "fixed": 5, "random": 10, "geom": NUM_GEOM}
 
 
 def load(name: str) -> NodeDataset:
-    """``cora_planetoid``, ``cora_random``, ...; or a data set of Geom-GCN under its own name, with
-    features as they are: GraphCON's code does not divide them by their sums."""
+    """``cora_planetoid``, ``cora_fixed``, ``cora_random``, ...; or a data set of Geom-GCN under its
+    own name, with features as they are: GraphCON's code does not divide them by their sums."""
     if not name.endswith(KINDS):
         return load_nodes(name, row_normalize=False)
     graph, kind = name.rsplit("_", 1)
@@ -48,7 +49,7 @@ def load(name: str) -> NodeDataset:
 DIFFUSION = NodeBenchmark(
     MODELS,
     {
-        **{f"{name}_planetoid": 1 for name in NAMES},
+        **{f"{name}_{kind}": 1 for name in NAMES for kind in ("planetoid", "fixed")},
         **{f"{name}_random": NUM_RANDOM for name in NAMES},
         **dict.fromkeys(WEB_PAGES, NUM_GEOM),
     },
@@ -67,7 +68,7 @@ def plan(
         datasets: names without the kind of split.
         names: of models.
         splits: kinds of splits; a data set has those that are defined on it.
-        runs: of each model; by default 5 seeds for planetoid, 10 splits for the others.
+        runs: of each model; by default 5 seeds for planetoid and fixed, 10 splits for the others.
 
     Raises:
         ValueError: for an unknown name, or more runs than there are splits.
@@ -81,7 +82,7 @@ def plan(
         for dataset in datasets:
             if (kind == "geom") != (dataset in WEB_PAGES):
                 continue
-            if kind == "planetoid":
+            if kind in ("planetoid", "fixed"):
                 keys += DIFFUSION.plan([f"{dataset}_{kind}"], names, [0], range(number))
             elif kind == "random":
                 keys += DIFFUSION.plan([f"{dataset}_{kind}"], names, range(number), [0])
@@ -90,7 +91,7 @@ def plan(
                 keys += DIFFUSION.plan([dataset], chosen, range(min(number, NUM_GEOM)), [0])
     if not keys:
         raise ValueError(
-            f"nothing to run: {', '.join(NAMES)} have the splits planetoid and random, "
+            f"nothing to run: {', '.join(NAMES)} have the splits {', '.join(KINDS)}, "
             f"{', '.join(WEB_PAGES)} geom, for graphcon-gcn and graphcon-gat"
         )
     return keys
