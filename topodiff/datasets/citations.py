@@ -120,17 +120,20 @@ def random_split(
 
 
 def fixed_split(y: Tensor, seed: int = 12345) -> Masks:
-    """train, val, test (n,) bool of vertices that all have a class: the split of this seed as
-    GRAND's published code draws it (set_train_val_test_split, from numpy's older generator)."""
+    """train, val, test (n,) bool: the split of this seed as GRAND's published code draws it
+    (set_train_val_test_split, from numpy's older generator). Vertices without a class (-1) count as
+    class 0 in the draw, as in its data, and are then left out."""
     draw = np.random.RandomState(seed)
     first = draw.choice(len(y), DEVELOPMENT, replace=False)
     draw = np.random.RandomState(seed)
-    of_class = y.numpy()[first]
+    of_class = y.clamp(min=0).numpy()[first]
     train = [
         draw.choice(first[of_class == c], PER_CLASS, replace=False) for c in range(int(y.max()) + 1)
     ]
     rest = np.setdiff1d(np.arange(len(y)), first)
-    return _masks(len(y), *map(torch.from_numpy, (np.concatenate(train), first, rest)))
+    indices = map(torch.from_numpy, (np.concatenate(train), first, rest))
+    trained, valid, tested = (mask & (y >= 0) for mask in _masks(len(y), *indices))
+    return trained, valid, tested
 
 
 def _masks(n: int, train: Tensor, development: Tensor, test: Tensor) -> Masks:
