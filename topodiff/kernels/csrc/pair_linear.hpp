@@ -98,7 +98,7 @@ template <class T, class I>
 void gather_ends(const LinearArgs& a, i64 first, i64 count, const T* dz, T* out) {
   const I *ptr = static_cast<const I*>(a.ptr), *order = static_cast<const I*>(a.order);
   const i64 q = a.outputs;
-  __builtin_memset(out, 0, count * 2 * q * sizeof(T));
+  fill_zero(out, count * 2 * q);
   for (i64 v = 0; v < count; ++v, out += 2 * q)
     for (i64 k = ptr[first + v]; k < ptr[first + v + 1]; ++k) {
       const i64 i = order[k];
@@ -121,7 +121,7 @@ bool pair_linear_backward(const LinearArgs& a) {
     Scratch<T> room(size), sums(size), ends(kBlockVertices * 2 * q), packed(packed_size<T>(kBlockVertices, a.width));
     Ahead nothing;
     T* of_weight = dweight + part * 2 * q * a.width;
-    __builtin_memset(of_weight, 0, 2 * q * a.width * sizeof(T));
+    fill_zero(of_weight, 2 * q * a.width);
     for_vertex_blocks(from, to, [&](i64 first, i64 count) {
       const T* y = pair_input<T>(a, first, count, room, sums);
       gather_ends<T, I>(a, first, count, dz, ends.p);
@@ -131,7 +131,7 @@ bool pair_linear_backward(const LinearArgs& a) {
       T* dy = a.width == d * C ? dx : sums.p;
       multiply<T>(count, a.width, 2 * q, ends, 2 * q, 1, panels, Target<T>{dy, a.width}, nothing);
       if (dy != dx)
-        for (i64 row = 0; row < count * d; ++row) __builtin_memcpy(dx + row * C, dy + row / d * C, C * sizeof(T));
+        for (i64 row = 0; row < count * d; ++row) copy_values(dx + row * C, dy + row / d * C, C);
       if (a.drop.threshold) drop_range(a.drop, first * d * C, count * d * C, dx, dx);
     });
   });

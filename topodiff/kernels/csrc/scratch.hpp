@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdlib>
 
-#include "simd.hpp"
+#include "fill.hpp"
 
 namespace topodiff {
 namespace {
@@ -14,7 +14,7 @@ struct Scratch {
   ~Scratch() { std::free(p); }
   Scratch(const Scratch&) = delete;
   operator T*() const { return p; }
-  void zero(i64 n) { __builtin_memset(p, 0, n * sizeof(T)); }
+  void zero(i64 n) { fill_zero(p, n); }
 };
 
 }  // namespace

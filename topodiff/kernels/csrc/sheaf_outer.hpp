@@ -1,5 +1,6 @@
 // Outer products y x^T of rows (d, channels), contracted over the channels, one matrix per entry: the gradients of maps.
 #pragma once
+#include "fill.hpp"
 #include "sheaf_gather.hpp"
 
 namespace topodiff {
@@ -215,7 +216,7 @@ struct OuterWalk {
     const Cut cut(d, full ? kOuterTile : 4);
     const EntryCode<T> code = code_for<T>(full, d);
     T* out = static_cast<T*>(a.out) + first * size;
-    if (C == 0) return void(__builtin_memset(out, 0, (last - first) * size * sizeof(T)));
+    if (C == 0) return void(fill_zero(out, (last - first) * size));
     for (i64 e = first; e < last; ++e, out += size) {
       const I v = index_y[e * step], u = index_x[e * step];
       if (U(v) >= std::uint64_t(a.rows_y)) return report_fault(report, Fault::index_range, e, v);

@@ -61,7 +61,7 @@ bool stalk_linear(const LinearArgs& a) {
         y = u;
       }
       if (a.left) mix_stalks(a, false, count, y, out);
-      else if (y != out) __builtin_memcpy(out, y, count * d * C * sizeof(T));
+      else if (y != out) copy_values(out, y, count * d * C);
     });
   });
   return true;
@@ -79,8 +79,8 @@ bool stalk_linear_backward(const LinearArgs& a) {
     Scratch<T> room(size), turned(size), mixed(size), packed(packed_size<T>(kBlockVertices * d, C));
     Ahead nothing;
     T *of_left = dleft + part * d * d, *of_right = dright + part * C * C;
-    __builtin_memset(of_left, 0, d * d * sizeof(T));
-    __builtin_memset(of_right, 0, C * C * sizeof(T));
+    fill_zero(of_left, d * d);
+    fill_zero(of_right, C * C);
     for_vertex_blocks(from, to, [&](i64 first, i64 count) {
       const i64 rows = count * d;
       T* dx = static_cast<T*>(a.dx) + first * d * C;

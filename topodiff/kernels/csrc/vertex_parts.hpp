@@ -44,7 +44,7 @@ const T* dropped_state(const LinearArgs& a, i64 first, i64 count, T* room) {
 template <class T>
 void add_parts(const T* values, i64 parts, i64 count, void* out) {
   T* total = static_cast<T*>(out);
-  __builtin_memset(total, 0, count * sizeof(T));
+  fill_zero(total, count);
   for (i64 part = 0; part < parts; ++part)
     for (i64 i = 0; i < count; ++i) total[i] += values[part * count + i];
 }
