@@ -125,8 +125,8 @@ def heterophily_steps(results: dict[str, Any]) -> str:
     ]
     header = ["training step, CPU s", "model", "topodiff", "published code", "ratio"]
     note = (
-        "At the published settings; film has none, and ours make another model. The published "
-        "code was timed before, on one core of a machine that may have been another. " + command(results)
+        "At the published settings; film has none, and ours make another model. The published code "
+        "was timed before, on one core of a machine that may have been another. " + command(results)
     )
     return f"{markdown(header, rows)}\n\n{note}"
 

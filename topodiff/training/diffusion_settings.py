@@ -98,10 +98,17 @@ _NEIGHBORS = 64
 _PAGERANK_NEIGHBORS = {"cora": 64, "citeseer": 128, "pubmed": 64}
 _VERTICES = {"cora_planetoid": 2708, "cora": 2485, "pubmed": 19717}  # others: the component
 
-# lr and dropout are GraphCON's; steps of 1 to GRAND's T
+# lr and dropout are GraphCON's; steps of 1 to GRAND's T. On citeseer its dropout of 0.84 with
+# GRAND's weight decay of 0.1 learns little (test accuracy 35.9); these are the best of five pairs
+# on validation vertices of two splits.
 _GRAPHCON_CITATIONS: dict[str, Options] = {
     "cora": {"num_layers": 18, "dropout": 0.17167167, "learning_rate": 0.01334134},
-    "citeseer": {"num_layers": 8, "dropout": 0.84294294, "learning_rate": 0.00603604},
+    "citeseer": {
+        "num_layers": 8,
+        "dropout": 0.3,
+        "weight_decay": 0.01,
+        "learning_rate": 0.00603604,
+    },
     "pubmed": {"num_layers": 13, "dropout": 0.18918919, "learning_rate": 0.02522523},
 }
 _OF_OSCILLATORS: Options = {
