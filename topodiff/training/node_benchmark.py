@@ -2,8 +2,7 @@
 
 Every run is one model on one data set, split and seed; the best epoch, and where the diffusion
 ends if there is a choice, are chosen on validation vertices; the test vertices are looked at once,
-after it. Finished runs are in a file and not
-done again.
+after it. Finished runs are in a file and not done again.
 """
 
 from __future__ import annotations
