@@ -137,6 +137,10 @@ _NSD_FILM = {
     "select": "metric",
 }
 
+# A larger net, best of all trials with orthogonal maps (38.3 on validation vertices, 37.8 above);
+# for these alone, as it costs five times as much.
+_LARGE_ON_FILM = {"stalk_dim": 4, "num_layers": 6, "hidden_channels": 32}
+
 # Found on validation vertices of one split with orthogonal maps, among six settings with fewer
 # layers, smaller steps and less dropout than those of cora, which gave 88.2 there; these 90.4.
 _NSD_PUBMED = {
@@ -176,7 +180,12 @@ BY_DATASET: dict[str, dict[str, Options]] = {
     "wisconsin": {"nsd": _NSD_WISCONSIN, "gcnii": _GCNII_WEBKB},
     "cornell": {"nsd": _NSD_CORNELL, "gcnii": _GCNII_WEBKB},
     "cornell_legacy": {"nsd": _NSD_CORNELL, "gcnii": _GCNII_WEBKB},
-    "film": {"nsd": _NSD_FILM, "gcn": {"weight_decay": 5e-5}, "gcnii": _GCNII_WEBKB},
+    "film": {
+        "nsd": _NSD_FILM,
+        "od-nsd": _LARGE_ON_FILM,
+        "gcn": {"weight_decay": 5e-5},
+        "gcnii": _GCNII_WEBKB,
+    },
     "chameleon": {
         "nsd": _NSD_CHAMELEON,
         "baseline": {"weight_decay": 5e-6},
