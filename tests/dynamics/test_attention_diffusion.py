@@ -85,6 +85,16 @@ def test_squareplus_does_not_see_edges_far_away_and_the_shifted_one_does():
         assert torch.allclose(a, b, atol=1e-6) == same
 
 
+@pytest.mark.parametrize("squash", ["squareplus", "shifted_squareplus"])
+@pytest.mark.parametrize("normalization", ["row", "col", "sym"])
+def test_squareplus_keeps_its_digits_at_very_low_scores(squash, normalization):
+    scores = 100 * randn(LOOPS.nnz, 2, seed=9) - 500
+    options = {"squash": squash, "normalization": normalization}
+    exact = attention_weights(scores, LOOPS, **options)
+    found = attention_weights(scores.float(), LOOPS, **options)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
+
+
 # ---- the flow
 
 

@@ -83,7 +83,10 @@ def _positive(scores: Tensor, squash: str) -> Tensor:
         return (scores - scores.detach().amax(0)).exp() if scores.numel() else scores
     if squash == "shifted_squareplus" and scores.numel():
         scores = scores - scores.max()
-    return scores + (scores.square() + 4).sqrt()
+    root = (scores.square() + 4).sqrt()
+    # s + root cancels for s < 0: at -50, in float32, a ten-thousandth of the weight would be noise,
+    # which an adaptive solver takes for stiffness
+    return torch.where(scores < 0, 4 / (root - scores), root + scores)
 
 
 def _unit(x: Tensor) -> Tensor:
