@@ -12,9 +12,10 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.dynamics.entries import Entries, check_normalization, normalize
+from topodiff.kernels import SQUASHES, checks
+from topodiff.kernels.activations import squareplus
 
 SCORES = ("scaled_dot", "cosine", "pearson", "exp_kernel")
-SQUASHES = ("softmax", "squareplus", "shifted_squareplus")
 
 
 def scaled_dot(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
@@ -58,35 +59,28 @@ def attention_weights(
     """(nnz, heads) scores -> the mean over heads of positive, normalised weights (nnz,).
 
     Args:
-        squash: ``softmax``: exp(s), over each row or column. ``squareplus``: ``(s + sqrt(s^2 + 4))
-            / 2``, which grows linearly. ``shifted_squareplus``: that of s less its maximum over all
-            entries, as in GRAND's published code; weights then depend on edges far away.
+        squash: of :func:`topodiff.kernels.segment_weights`. With ``shifted_squareplus``, as
+            published for GRAND, weights depend on edges far away.
         normalization: ``row``, ``col`` or ``sym``; see :func:`normalize`. Published are both of
             the first: attention_norm_idx 0 and 1.
     """
     check_normalization(normalization)
-    if squash not in SQUASHES:
-        raise ValueError(f"squash must be one of {', '.join(SQUASHES)}; got {squash!r}")
-    if squash == "softmax" and normalization == "row":
-        return kernels.segment_softmax(scores, entries.ptr).mean(1)
-    if squash == "softmax" and normalization == "col":
-        by_column = kernels.gather(scores, entries.by_column)
-        weights = kernels.segment_softmax(by_column, entries.column_ptr)
-        return kernels.gather(weights, entries.position_by_column).mean(1)
+    if normalization == "row":
+        return kernels.segment_weights(scores, entries.ptr, squash=squash)
+    if normalization == "col":
+        return kernels.segment_weights(scores, entries.column_ptr, entries.by_column, squash)
+    checks.check_choice("squash", squash, SQUASHES)
     return normalize(entries, _positive(scores, squash), normalization).mean(1)
 
 
 def _positive(scores: Tensor, squash: str) -> Tensor:
     """Up to a factor, which the normalisation takes out."""
+    if not scores.numel():
+        return scores
     if squash == "softmax":
         # one factor for all entries of a head leaves the symmetric normalisation as it is
-        return (scores - scores.detach().amax(0)).exp() if scores.numel() else scores
-    if squash == "shifted_squareplus" and scores.numel():
-        scores = scores - scores.max()
-    root = (scores.square() + 4).sqrt()
-    # s + root cancels for s < 0: at -50, in float32, a ten-thousandth of the weight would be noise,
-    # which an adaptive solver takes for stiffness
-    return torch.where(scores < 0, 4 / (root - scores), root + scores)
+        return (scores - scores.detach().amax(0)).exp()
+    return squareplus(scores - scores.max() if squash == "shifted_squareplus" else scores)
 
 
 def _unit(x: Tensor) -> Tensor:

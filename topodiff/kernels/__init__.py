@@ -6,7 +6,7 @@ with ``with kernels.use(name)`` or the environment variable ``TOPODIFF_KERNELS``
 """
 
 from topodiff.kernels import backend, cpu, reference, torch_scatter, triton
-from topodiff.kernels.activations import ACTIVATIONS
+from topodiff.kernels.activations import ACTIVATIONS, SQUASHES
 from topodiff.kernels.attention import edge_attention, edge_dot
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
@@ -28,6 +28,7 @@ from topodiff.kernels.sheaf import block_matmul, sheaf_matmul, small_matmul
 from topodiff.kernels.step import draw_seed, dropout, oscillator, residual
 from topodiff.kernels.transports import transports
 from topodiff.kernels.vertex_linear import pair_linear, stalk_linear
+from topodiff.kernels.weights import segment_weights
 
 backend.register("reference", reference.load)
 backend.register("cpu", cpu.load)
@@ -37,6 +38,7 @@ backend.start_from_environment()
 
 __all__ = [
     "ACTIVATIONS",
+    "SQUASHES",
     "Norm",
     "active",
     "available",
@@ -64,6 +66,7 @@ __all__ = [
     "scatter_reduce",
     "segment_reduce",
     "segment_softmax",
+    "segment_weights",
     "select_segments",
     "sheaf_matmul",
     "small_matmul",

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 ACTIVATIONS = ("identity", "relu", "elu", "silu", "tanh")
+SQUASHES = ("softmax", "squareplus", "shifted_squareplus")
 
 
 def activate(z: Tensor, name: str) -> Tensor:
@@ -20,6 +21,14 @@ def activate(z: Tensor, name: str) -> Tensor:
     if name == "silu":
         return functional.silu(z)
     return z.tanh()
+
+
+def squareplus(z: Tensor) -> Tensor:
+    """``(z + sqrt(z^2 + 4)) / 2 > 0`` (Barron, Squareplus, 2021), exact to rounding."""
+    root = (z.square() + 4).sqrt()
+    # the sum cancels for z < 0: at -50, in float32, a ten-thousandth of it would be noise, which an
+    # adaptive solver takes for stiffness
+    return torch.where(z < 0, 2 / (root - z), (root + z) / 2)
 
 
 def derivative(z: Tensor, name: str) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels import cpu
+from topodiff.kernels.activations import SQUASHES
 from topodiff.kernels.cpu import _cpu
 
 
@@ -77,4 +78,40 @@ def edge_attention_backward(
     return dq, dk, dx
 
 
-OPERATIONS = (edge_dot, head_gather, head_spread, edge_attention, edge_attention_backward)
+def _weights(  # type: ignore[no-untyped-def]
+    kernel, scores: Tensor, order: Tensor | None, ptr: Tensor, squash: str, *tensors: Tensor
+) -> None:
+    """Everything contiguous; ``tensors`` in the order of the compiled function."""
+    shifted = squash == "shifted_squareplus" and scores.numel()
+    kernel(
+        scores.dtype is torch.float64, ptr.dtype is torch.int64, torch.get_num_threads(),
+        ptr.shape[0] - 1, *scores.shape, SQUASHES.index(squash),
+        float(scores.max()) if shifted else 0.0,
+        0 if order is None else order.data_ptr(), ptr.data_ptr(), *[t.data_ptr() for t in tensors],
+    )  # fmt: skip
+
+
+def segment_weights(scores: Tensor, order: Tensor | None, ptr: Tensor, squash: str) -> Tensor:
+    scores, ptr = _contiguous(scores, ptr)
+    order = None if order is None else order.contiguous()
+    out = cpu._empty(scores, scores.shape[0])
+    _weights(_cpu.segment_weights, scores, order, ptr, squash, scores, out)
+    return out
+
+
+def segment_weights_backward(
+    grad: Tensor, scores: Tensor, order: Tensor | None, ptr: Tensor, squash: str
+) -> Tensor:
+    grad, scores, ptr = _contiguous(grad, scores, ptr)
+    order = None if order is None else order.contiguous()
+    totals, out = cpu._empty(scores, ptr.shape[0] - 1), cpu._empty(scores, *scores.shape)
+    _weights(
+        _cpu.segment_weights_backward, scores, order, ptr, squash, grad, scores, totals, out
+    )  # fmt: skip
+    return out
+
+
+OPERATIONS = (
+    edge_dot, head_gather, head_spread, edge_attention, edge_attention_backward, segment_weights,
+    segment_weights_backward,
+)  # fmt: skip

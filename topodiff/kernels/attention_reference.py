@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
+from topodiff.kernels.activations import squareplus
 from topodiff.kernels.reference import (
     check_index,
+    scatter_extreme,
     scatter_sum,
     segment_softmax,
     segment_softmax_backward,
@@ -62,4 +65,57 @@ def edge_attention_backward(
     return dq, dk, dx
 
 
-OPERATIONS = (edge_dot, head_gather, head_spread, edge_attention, edge_attention_backward)
+def segment_weights(scores: Tensor, order: Tensor | None, ptr: Tensor, squash: str) -> Tensor:
+    """(nnz,) the mean over heads of positive scores over their sums within segments."""
+    segment = _segments(order, ptr, scores.shape[0])
+    value, _ = _positive(scores, segment, ptr, squash)
+    sums = _sums(value, segment, ptr)
+    return (value / sums[segment]).mean(1)
+
+
+def segment_weights_backward(
+    grad: Tensor, scores: Tensor, order: Tensor | None, ptr: Tensor, squash: str
+) -> Tensor:
+    """Gradient of the scores: ``f'(s) (grad - mean of grad, weighted by f) / (heads sum of f)``."""
+    segment = _segments(order, ptr, scores.shape[0])
+    value, slope = _positive(scores, segment, ptr, squash)
+    sums, grad = _sums(value, segment, ptr), grad.unsqueeze(1)
+    mean = scatter_sum(grad * value, segment, ptr.shape[0] - 1, False) / sums
+    found = slope * (grad - mean[segment]) / (scores.shape[1] * sums[segment])
+    if squash == "shifted_squareplus" and scores.numel():
+        top = scores == scores.max()
+        found = found - top * (found.sum() / top.sum())
+    return found
+
+
+def _segments(order: Tensor | None, ptr: Tensor, nnz: int) -> Tensor:
+    """The segment of every entry."""
+    segment = segments_of(ptr, nnz)
+    if order is None:
+        return segment
+    check_index(order, nnz)
+    return torch.empty_like(segment).index_copy_(0, order.long(), segment)
+
+
+def _sums(value: Tensor, segment: Tensor, ptr: Tensor) -> Tensor:
+    """Over segments; 1 in place of 0."""
+    sums = scatter_sum(value, segment, ptr.shape[0] - 1, False)
+    return torch.where(sums == 0, torch.ones_like(sums), sums)
+
+
+def _positive(scores: Tensor, segment: Tensor, ptr: Tensor, squash: str) -> tuple[Tensor, Tensor]:
+    """f(s) up to a factor, which normalising takes out, and f'(s)."""
+    if squash == "softmax":
+        top, _ = scatter_extreme(scores.detach(), segment, ptr.shape[0] - 1, True)
+        value = (scores - top[segment]).exp()
+        return value, value
+    if squash == "shifted_squareplus" and scores.numel():
+        scores = scores - scores.max()
+    value = squareplus(scores)
+    return value, value / (scores.square() + 4).sqrt()
+
+
+OPERATIONS = (
+    edge_dot, head_gather, head_spread, edge_attention, edge_attention_backward, segment_weights,
+    segment_weights_backward,
+)  # fmt: skip

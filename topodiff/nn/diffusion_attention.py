@@ -16,7 +16,7 @@ from topodiff.dynamics import (
     scaled_dot,
 )
 from topodiff.dynamics.entries import check_normalization
-from topodiff.dynamics.scores import SCORES, SQUASHES
+from topodiff.dynamics.scores import SCORES
 from topodiff.nn.activation import check_choice
 from topodiff.nn.vertex_model import check_arguments
 
@@ -55,7 +55,7 @@ class DiffusionAttention(nn.Module):
         super().__init__()
         check_arguments(0.0, channels=channels, attention_channels=attention_channels, heads=heads)
         check_choice("score", score, SCORES)
-        check_choice("squash", squash, SQUASHES)
+        check_choice("squash", squash, kernels.SQUASHES)
         check_choice("init", init, ("small", "glorot"))
         check_normalization(normalization)
         if attention_channels % heads:

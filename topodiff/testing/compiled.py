@@ -18,7 +18,7 @@ def assert_compiles(
     tolerance: float | None = None,
 ) -> None:
     """``torch.compile`` captures the function without graph breaks, and what it makes of it has the
-    same result and the same gradients.
+    same result and the same gradients. What was compiled before is forgotten.
 
     Args:
         function: of ``args``; a module, too. Without randomness.
@@ -33,6 +33,7 @@ def assert_compiles(
     given = [a for a in args if isinstance(a, Tensor) and a.requires_grad]
     leaves = [*given, *(function.parameters() if isinstance(function, torch.nn.Module) else ())]
     expected = function(*args)
+    torch.compiler.reset()  # functions that share their code share a limit of compilations
     out = torch.compile(function, backend=backend, fullgraph=True)(*args)
     assert_close(out, expected, "the result", tolerance)
     if not leaves:

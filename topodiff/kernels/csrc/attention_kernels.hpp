@@ -2,6 +2,7 @@
 #pragma once
 #include "attention.hpp"
 #include "softmax_kernels.hpp"
+#include "weights_kernels.hpp"
 
 namespace topodiff {
 namespace {
@@ -204,7 +205,8 @@ void edge_attention_backward(const AttentionArgs& a, Report* report) {
 
 constexpr AttentionTable kAttentionTable = {
     {TOPODIFF_ATTENTION(edge_dot), TOPODIFF_ATTENTION(head_gather), TOPODIFF_ATTENTION(head_spread),
-     TOPODIFF_ATTENTION(edge_attention), TOPODIFF_ATTENTION(edge_attention_backward)}};
+     TOPODIFF_ATTENTION(edge_attention), TOPODIFF_ATTENTION(edge_attention_backward),
+     TOPODIFF_ATTENTION(segment_weights), TOPODIFF_ATTENTION(segment_weights_backward)}};
 
 }  // namespace
 }  // namespace topodiff

@@ -46,6 +46,29 @@ void attention_backward(TOPODIFF_SIZES, Address grad, Address q, Address k, Addr
   run(kEdgeAttentionBackward, wide, wide_index, a);
 }
 
+#define TOPODIFF_WEIGHTS \
+  bool wide, bool wide_index, int threads, i64 segments, i64 nnz, i64 heads, int squash, double top, Address order, Address ptr
+
+AttentionArgs weights_args(int threads, i64 segments, i64 nnz, i64 heads, int squash, double top, Address order,
+                           Address ptr) {
+  AttentionArgs a;
+  a.threads = threads, a.rows = nnz, a.segments = segments, a.nnz = nnz, a.heads = heads;
+  a.squash = squash, a.top = top, a.index = at(order), a.ptr = at(ptr);
+  return a;
+}
+
+void weights(TOPODIFF_WEIGHTS, Address scores, Address out) {
+  AttentionArgs a = weights_args(threads, segments, nnz, heads, squash, top, order, ptr);
+  a.x = at(scores), a.out = at(out);
+  run(kSegmentWeights, wide, wide_index, a);
+}
+
+void weights_backward(TOPODIFF_WEIGHTS, Address grad, Address scores, Address totals, Address dscores) {
+  AttentionArgs a = weights_args(threads, segments, nnz, heads, squash, top, order, ptr);
+  a.grad = at(grad), a.x = at(scores), a.out2 = at(totals), a.dscores = at(dscores);
+  run(kSegmentWeightsBackward, wide, wide_index, a);
+}
+
 }  // namespace
 
 void bind_attention(nb::module_& m) {
@@ -54,6 +77,8 @@ void bind_attention(nb::module_& m) {
   m.def("head_spread", &weighted<kHeadSpread>);
   m.def("edge_attention", &attention);
   m.def("edge_attention_backward", &attention_backward);
+  m.def("segment_weights", &weights);
+  m.def("segment_weights_backward", &weights_backward);
 }
 
 }  // namespace topodiff

@@ -63,11 +63,19 @@ template <class V, class T>
 TOPODIFF_INLINE V fill(T value) {
   return V{} + value;
 }
+// Halves are added to each other: few steps that wait for one another.
 template <class V, class T>
 TOPODIFF_INLINE T sum_of(V v) {
-  T s = 0;
-  for (unsigned i = 0; i < sizeof(V) / sizeof(T); ++i) s += v[i];
-  return s;
+  constexpr int N = sizeof(V) / sizeof(T);
+  if constexpr (N == 1) {
+    return v[0];
+  } else {
+    using Half = Vec<T, N / 2>;
+    Half low, high;
+    __builtin_memcpy(&low, &v, sizeof(Half));
+    __builtin_memcpy(&high, reinterpret_cast<const char*>(&v) + sizeof(Half), sizeof(Half));
+    return sum_of<Half, T>(low + high);
+  }
 }
 
 template <int N>

@@ -1,4 +1,4 @@
-// exp, expm1, sigmoid and tanh on vectors, to about two units in the last place.
+// exp, expm1, sigmoid and tanh on vectors, to about two units in the last place; roots, which are rounded correctly.
 #pragma once
 #include "simd.hpp"
 
@@ -69,6 +69,16 @@ TOPODIFF_INLINE V expm1_of(V x) {
   V scale, tail;
   split_exp<V, T>(clamp<V, T>(x, C::low, C::high), scale, tail);
   return scale * tail + (scale - T(1));
+}
+
+// One instruction where the compiler may forget errno (CMakeLists.txt).
+template <class V, class T>
+TOPODIFF_INLINE V sqrt_of(V x) {
+  for (unsigned i = 0; i < sizeof(V) / sizeof(T); ++i) {
+    if constexpr (sizeof(T) == 4) x[i] = __builtin_sqrtf(x[i]);
+    else x[i] = __builtin_sqrt(x[i]);
+  }
+  return x;
 }
 
 template <class V, class T>
