@@ -136,6 +136,24 @@ def _softmax_peers(p: Problem) -> dict[str, Function]:
     return peers
 
 
+def _weights_peers(p: Problem) -> dict[str, Function]:
+    def positive(x: Tensor) -> Tensor:
+        return x + (x.square() + 4).sqrt()
+
+    def composed(x: Tensor) -> Tensor:
+        f = positive(x)
+        total = x.new_zeros(p.n, p.channels).index_add(0, p.segment, f)
+        return (f / total.index_select(0, p.segment)).mean(1)
+
+    def scatter(x: Tensor) -> Tensor:
+        f = positive(x)
+        total = torch_scatter.gather_csr(torch_scatter.segment_csr(f, p.ptr), p.ptr)
+        return (f / total).mean(1)
+
+    peers: dict[str, Function] = {"torch": composed}
+    return peers if torch_scatter is None else {**peers, "torch_scatter": scatter}
+
+
 def _gather_peers(p: Problem) -> dict[str, Function]:
     def plain(x: Tensor, w: Tensor) -> Tensor:
         messages = x.index_select(0, p.index) * w[:, None]
@@ -197,6 +215,14 @@ CASES = [
         _softmax_peers,
         "copy",
         lambda p: 8 * p.channels * p.nnz + 8 * p.n,
+    ),
+    Case(
+        "segment weights (squareplus)",
+        _entries,
+        lambda p: lambda x: kernels.segment_weights(x, p.ptr, squash="squareplus"),
+        _weights_peers,
+        "copy",
+        lambda p: 4 * p.nnz * (p.channels + 1) + 8 * p.n,
     ),
     *[_scatter_case(reduce) for reduce in ("sum", "mean", "max")],
     Case(

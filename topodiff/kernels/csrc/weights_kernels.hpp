@@ -1,8 +1,7 @@
 // Weights of entries: positive functions of their scores over the sums within segments, the mean over heads.
 #pragma once
 #include "attention.hpp"
-#include "split.hpp"
-#include "vector_math.hpp"
+#include "softmax_kernels.hpp"
 
 namespace topodiff {
 namespace {
@@ -50,7 +49,7 @@ void for_weighted(const AttentionArgs& a, Report* report, F visit) {
 }
 
 template <int Q, class T, class I>
-void weights_as(const AttentionArgs& a, Report* report) {
+void many_heads(const AttentionArgs& a, Report* report) {
   const T* scores = static_cast<const T*>(a.x);
   T* out = static_cast<T*>(a.out);
   for_weighted<T, I>(a, report, [&](auto entry, i64, i64 begin, i64 end) {
@@ -78,10 +77,9 @@ void weights_as(const AttentionArgs& a, Report* report) {
 
 // dscores = f'(s) (grad - mean of grad by f) / (heads sum of f); out2: its sum over each segment.
 template <int Q, class T, class I>
-void weights_backward_as(const AttentionArgs& a, Report* report) {
+void many_heads_backward(const AttentionArgs& a, Report* report) {
   const T *scores = static_cast<const T*>(a.x), *grad = static_cast<const T*>(a.grad);
   T *out = static_cast<T*>(a.dscores), *totals = static_cast<T*>(a.out2);
-  for (i64 s = 0; s < a.segments; ++s) totals[s] = 0;
   for_weighted<T, I>(a, report, [&](auto entry, i64 s, i64 begin, i64 end) {
     for_pieces<T, 2>(a.heads, [&](auto piece) {
       using P = decltype(piece);
@@ -113,6 +111,61 @@ void weights_backward_as(const AttentionArgs& a, Report* report) {
   });
 }
 
+// f of all scores of one head, in their own order, with vectors along them.
+template <int Q, class T>
+void values_of(const AttentionArgs& a, T* values) {
+  const T* scores = static_cast<const T*>(a.x);
+  const int threads = threads_for(a, a.nnz);
+  parallel(threads, threads, [&](i64 part, i64 parts) {
+    i64 e = a.nnz * part / parts;
+    const i64 end = a.nnz * (part + 1) / parts;
+    const auto run = [&](auto lanes) {
+      constexpr int N = decltype(lanes)::value;
+      using V = Vec<T, N>;
+      V slope;
+      for (; e + N <= end; e += N) store(values + e, positive_of<Q, V, T>(load<V>(scores + e), fill<V>(T(a.top)), slope));
+    };
+    run(Count<TOPODIFF_VECTOR_BYTES / sizeof(T)>{});
+    run(Count<1>{});
+  });
+}
+
+// f of the scores of a segment over its sum, for exp.
+template <class T, class E>
+TOPODIFF_INLINE void softmax_of_segment(const AttentionArgs& a, i64 begin, i64 end, E entry, T* values) {
+  const T* scores = static_cast<const T*>(a.x);
+  if (!a.index) return softmax_run(scores + begin, end - begin, values + begin);
+  using V = Vec<T, 1>;
+  T top = scores[entry(begin)], sum = 0;
+  for (i64 i = begin + 1; i < end; ++i) top = scores[entry(i)] > top ? scores[entry(i)] : top;
+  for (i64 i = begin; i < end; ++i) sum += values[entry(i)] = exp_of<V, T>(V{scores[entry(i)] - top})[0];
+  for (i64 i = begin; i < end; ++i) values[entry(i)] /= sum;
+}
+
+// Both kernels for one head. f' follows from f: (s + r)' = f / r with r = (f + 4 / f) / 2.
+template <int Q, bool Backward, class T, class I>
+void one_head(const AttentionArgs& a, Report* report) {
+  const T* grad = static_cast<const T*>(a.grad);
+  T *values = static_cast<T*>(Backward ? a.dscores : a.out), *totals = static_cast<T*>(a.out2);
+  if (Q != kSoftmax) values_of<Q>(a, values);
+  for_weighted<T, I>(a, report, [&](auto entry, i64 s, i64 begin, i64 end) {
+    T sum = 0, dot = 0, total = 0;
+    if constexpr (Q == kSoftmax) softmax_of_segment(a, begin, end, entry, values);
+    for (i64 i = begin; i < end; ++i) sum += values[entry(i)];
+    const T inverse = Q == kSoftmax ? T(1) : sum == 0 ? T(0) : T(1) / sum;
+    if constexpr (!Backward) {
+      for (i64 i = begin; i < end; ++i) values[entry(i)] *= inverse;
+      return;
+    }
+    for (i64 i = begin; i < end; ++i) dot += grad[entry(i)] * values[entry(i)];
+    for (i64 i = begin; i < end; ++i) {
+      const T v = values[entry(i)], slope = Q == kSoftmax ? v : 2 * v * v / (v * v + 4);
+      total += values[entry(i)] = slope * (grad[entry(i)] - dot * inverse) * inverse;
+    }
+    totals[s] = total;
+  });
+}
+
 // The largest of all scores has a share in every weight; scores that are equally large divide it.
 template <class T>
 void subtract_from_top(const AttentionArgs& a) {
@@ -124,6 +177,17 @@ void subtract_from_top(const AttentionArgs& a) {
   for (i64 i = 0; i < a.nnz * a.heads; ++i) ties += scores[i] == T(a.top);
   for (i64 i = 0; i < a.nnz * a.heads; ++i)
     if (scores[i] == T(a.top)) out[i] -= T(total / double(ties));
+}
+
+template <int Q, class T, class I>
+void weights_as(const AttentionArgs& a, Report* report) {
+  a.heads == 1 ? one_head<Q, false, T, I>(a, report) : many_heads<Q, T, I>(a, report);
+}
+
+template <int Q, class T, class I>
+void weights_backward_as(const AttentionArgs& a, Report* report) {
+  zero_rows(static_cast<T*>(a.out2), 0, a.segments, 1);
+  a.heads == 1 ? one_head<Q, true, T, I>(a, report) : many_heads_backward<Q, T, I>(a, report);
 }
 
 template <class T, class I>
