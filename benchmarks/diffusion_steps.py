@@ -24,6 +24,7 @@ from peers.diffusion import PlainGRAND, PlainGraphCON
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from topodiff.datasets import NodeDataset
 from topodiff.training.diffusion import DIFFUSION
@@ -106,6 +107,14 @@ def difference(data: NodeDataset, ours: nn.Module, plain: nn.Module, edges: Tens
     return float((a - b).abs().max() / b.abs().max())
 
 
+def product_seconds(step: Callable[[], None]) -> float:
+    """What products of dense matrices take of a step: the same in every formulation."""
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        step()
+    names = ("aten::mm", "aten::addmm", "aten::bmm")
+    return 1e-6 * sum(e.self_cpu_time_total for e in found.key_averages() if e.key in names)
+
+
 def measure(dataset: str, name: str, repeats: int) -> dict[str, Any]:
     """One model on one graph."""
     data = DIFFUSION.load(dataset)
@@ -141,11 +150,13 @@ def measure(dataset: str, name: str, repeats: int) -> dict[str, Any]:
             if number:  # the first is not counted
                 samples.append(time.process_time() - start)
     found = [statistics.median(samples) for samples in seconds]
+    dense = statistics.median(product_seconds(steps[0]) for _ in range(repeats))
     return {
         "dataset": dataset,
         "model": name,
         "difference": apart,
         "step_seconds": round(found[0], 6),
+        "product_seconds": round(dense, 6),
         "plain_step_seconds": round(found[1], 6),
         "ratio": round(found[1] / found[0], 2),
         "settings": options,

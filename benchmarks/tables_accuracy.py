@@ -100,9 +100,9 @@ def heterophily(groups: list[dict[str, Any]]) -> str:
         "maps; all other settings are our choice on validation vertices, those of sheaf models "
         "with orthogonal maps for all families but on film, where orthogonal maps have a larger "
         "net (trials in benchmarks/results/heterophily_tuning.json; citeseer has cora's, which "
-        "three others did not beat). Those of GCN on squirrel and chameleon, and of sheaf models on pubmed, were "
-        "searched again, on validation vertices, after first runs whose test accuracies on "
-        "squirrel and pubmed were 49.0 and 87.7. "
+        "three others did not beat). Those of GCN on squirrel and chameleon, and of sheaf models "
+        "on pubmed, were searched again, on validation vertices, after first runs whose test "
+        "accuracies on squirrel and pubmed were 49.0 and 87.7. "
         f"Median {seconds:.0f} CPU s per run. `topodiff bench heterophily` on "
         f"{_processors(groups)}."
     )
