@@ -124,6 +124,8 @@ _NSD_CITATIONS = {
     "select": "metric",
 }
 
+# A net of 6 layers, 32 channels and stalks of dimension 4 does no better: both have 38.0 on the
+# validation vertices of nine splits with orthogonal maps.
 _NSD_FILM = {
     "stalk_dim": 3,
     "num_layers": 3,
@@ -136,10 +138,6 @@ _NSD_FILM = {
     "decays": {LEARNER: 1.05e-4},
     "select": "metric",
 }
-
-# A larger net, best of all trials with orthogonal maps (38.3 on validation vertices, 37.8 above);
-# for these alone, as it costs five times as much.
-_LARGE_ON_FILM = {"stalk_dim": 4, "num_layers": 6, "hidden_channels": 32}
 
 # Found on validation vertices of one split with orthogonal maps, among six settings with fewer
 # layers, smaller steps and less dropout than those of cora, which gave 88.2 there; these 90.4.
@@ -172,6 +170,10 @@ _NSD_MINESWEEPER = {
     "select": "metric",
 }
 
+# Where features are not divided by their sums, as they are in the published code: on film
+# validation rose from 38.2 to 38.9 with diagonal maps, and from 37.5 to 37.7 with the MLP.
+RAW_FEATURES = ("film",)
+
 _GCNII_WEBKB = {"alpha": 0.5, "lambda_": 1.5, "learning_rate": 0.02, "weight_decay": 5e-4}
 
 # Those of the baselines were chosen on validation vertices of the first split, among a few.
@@ -180,12 +182,7 @@ BY_DATASET: dict[str, dict[str, Options]] = {
     "wisconsin": {"nsd": _NSD_WISCONSIN, "gcnii": _GCNII_WEBKB},
     "cornell": {"nsd": _NSD_CORNELL, "gcnii": _GCNII_WEBKB},
     "cornell_legacy": {"nsd": _NSD_CORNELL, "gcnii": _GCNII_WEBKB},
-    "film": {
-        "nsd": _NSD_FILM,
-        "od-nsd": _LARGE_ON_FILM,
-        "gcn": {"weight_decay": 5e-5},
-        "gcnii": _GCNII_WEBKB,
-    },
+    "film": {"nsd": _NSD_FILM, "gcn": {"weight_decay": 5e-5}, "gcnii": _GCNII_WEBKB},
     "chameleon": {
         "nsd": _NSD_CHAMELEON,
         "baseline": {"weight_decay": 5e-6},
