@@ -53,7 +53,7 @@ def _library_calls() -> dict[str, tuple]:
         "segment_softmax_backward": (_x(nnz).detach(), _x(nnz).detach(), c.ptr),
         "scatter_sum": (_x(nnz), c.index, faces, True),
         "scatter_expand": (_x(faces), c.index, True),
-        "scatter_extreme": (_x(nnz), c.index, faces, False),
+        "scatter_extreme": (_x(nnz), c.index, faces, False, True),
         "place": (_x(cells), rows, nnz, False),
         "pick": (_x(nnz), rows),
         "gather_sum": (_x(faces), c.index, c.ptr, weight, True),

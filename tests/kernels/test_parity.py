@@ -116,3 +116,19 @@ def test_nan_is_not_lost(name: str, which: tuple) -> None:
         actual = OPERATIONS[name].run(case, *[getattr(case, n) for n in OPERATIONS[name].inputs])
     assert expected.isnan().any()
     torch.testing.assert_close(actual, expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("reduce", ["max", "min"])
+@pytest.mark.parametrize("channels", [1, 3, 64])
+def test_extremes_without_gradients_are_those_with(which, reduce, channels):
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(200, channels, generator=g)
+    x[::7], x[3::11], x[5::13] = torch.nan, -torch.inf, torch.inf
+    index = torch.randint(0, 90, (200,), generator=g)
+    with implementation(*which):
+        bare = kernels.scatter_reduce(x, index, 100, reduce)
+        found = kernels.scatter_reduce(x.clone().requires_grad_(), index, 100, reduce)
+    assert torch.equal(bare.isnan(), found.isnan())
+    assert torch.equal(bare.nan_to_num(), found.detach().nan_to_num())
+    assert (bare[90:] == 0).all()

@@ -106,7 +106,7 @@ def _sums(value: Tensor, segment: Tensor, ptr: Tensor) -> Tensor:
 def _positive(scores: Tensor, segment: Tensor, ptr: Tensor, squash: str) -> tuple[Tensor, Tensor]:
     """f(s) up to a factor, which normalising takes out, and f'(s)."""
     if squash == "softmax":
-        top, _ = scatter_extreme(scores.detach(), segment, ptr.shape[0] - 1, True)
+        top, _ = scatter_extreme(scores.detach(), segment, ptr.shape[0] - 1, True, False)
         value = (scores - top[segment]).exp()
         return value, value
     if squash == "shifted_squareplus" and scores.numel():

@@ -139,12 +139,12 @@ def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
 
 
 def scatter_extreme(
-    x: Tensor, index: Tensor, num_segments: int, largest: bool
+    x: Tensor, index: Tensor, num_segments: int, largest: bool, where: bool
 ) -> tuple[Tensor, Tensor]:
     out = _rows(x, num_segments)
-    entry = _empty(x, *out.shape, dtype=_INT64)
-    nnz = x.shape[0]
-    _over_index(_cpu.scatter_extreme, x, index, out, entry, largest, nnz, num_segments, nnz)
+    entry = _empty(x, *(out.shape if where else (0,)), dtype=_INT64)
+    kernel, address, nnz = _cpu.scatter_extreme, entry if where else None, x.shape[0]
+    _over_index(kernel, x, index, out, address, largest, nnz, num_segments, nnz)
     return out, entry
 
 

@@ -20,7 +20,7 @@ def _rows(x: Tensor, rows: Any) -> Tensor:
     return x.new_empty((rows, *x.shape[1:]))
 
 
-def _extreme(x: Tensor, rows: Any, where: bool = True) -> tuple[Tensor, Tensor]:
+def _extreme(x: Tensor, rows: Any, where: bool) -> tuple[Tensor, Tensor]:
     out = _rows(x, rows)
     return out, out.new_empty(out.shape if where else (0,), dtype=torch.int64)
 
@@ -91,9 +91,9 @@ scatter_expand: Operation = define(
 )
 scatter_extreme: Operation = define(
     "scatter_extreme",
-    "(Tensor x, Tensor index, SymInt num_segments, bool largest) -> (Tensor, Tensor)",
-    lambda x, index, num_segments, largest: _extreme(x, num_segments),
-    lambda needed, a, results, grad: (place(grad, results[1], a[0][0], True), None, None, None),
+    "(Tensor x, Tensor index, SymInt num_segments, bool largest, bool where) -> (Tensor, Tensor)",
+    lambda x, index, num_segments, largest, where: _extreme(x, num_segments, where),
+    lambda needed, a, results, grad: (place(grad, results[1], a[0][0], True), *[None] * 4),
     saves_results=True,
 )
 place: Operation = define(

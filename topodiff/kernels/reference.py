@@ -50,9 +50,8 @@ def segment_expand(x: Tensor, ptr: Tensor, nnz: int, mean: bool) -> Tensor:
 
 
 def segment_extreme(x: Tensor, ptr: Tensor, largest: bool, where: bool) -> tuple[Tensor, Tensor]:
-    """Extremes and entries as :func:`scatter_extreme`; entries are empty unless ``where``."""
-    out, entry = scatter_extreme(x, segments_of(ptr, x.shape[0]), ptr.shape[0] - 1, largest)
-    return out, entry if where else entry.new_empty(0)
+    """As :func:`scatter_extreme`."""
+    return scatter_extreme(x, segments_of(ptr, x.shape[0]), ptr.shape[0] - 1, largest, where)
 
 
 def segment_softmax(x: Tensor, ptr: Tensor) -> Tensor:
@@ -84,19 +83,22 @@ def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
 
 
 def scatter_extreme(
-    x: Tensor, index: Tensor, num_segments: int, largest: bool
+    x: Tensor, index: Tensor, num_segments: int, largest: bool, where: bool
 ) -> tuple[Tensor, Tensor]:
-    """Extremes and the first entry that attains each; ``0`` and ``-1`` for empty segments."""
+    """Extremes and the first entry that attains each; ``0`` and ``-1`` for empty segments. No
+    entries unless ``where``."""
     check_index(index, num_segments)
     shape, nnz = (num_segments, *x.shape[1:]), x.shape[0]
-    where = index.long().reshape(-1, *[1] * (x.dim() - 1)).expand_as(x)
+    wide = index.long().reshape(-1, *[1] * (x.dim() - 1)).expand_as(x)
     reduce = "amax" if largest else "amin"
-    out = x.new_zeros(shape).scatter_reduce_(0, where, x, reduce, include_self=False)
-    attained = out.gather(0, where)
+    out = x.new_zeros(shape).scatter_reduce_(0, wide, x, reduce, include_self=False)
+    if not where:
+        return out, wide.new_empty(0)
+    attained = out.gather(0, wide)
     hit = (x == attained) | (x.isnan() & attained.isnan())
     entry = torch.arange(nnz, device=x.device).reshape(-1, *[1] * (x.dim() - 1))
     entry = torch.where(hit, entry, nnz)
-    first = where.new_full(shape, nnz).scatter_reduce_(0, where, entry, "amin")
+    first = wide.new_full(shape, nnz).scatter_reduce_(0, wide, entry, "amin")
     return out, first.masked_fill_(first == nnz, -1)
 
 

@@ -72,7 +72,8 @@ def scatter_reduce(x: Tensor, index: Tensor, num_segments: int, reduce: str = "s
     checks.check_choice("reduce", reduce, checks.REDUCTIONS)
     if reduce in ("sum", "mean"):
         return operations.scatter_sum(x, index, num_segments, reduce == "mean")
-    return operations.scatter_extreme(x, index, num_segments, reduce == "max")[0]
+    where = needs_gradient(x)
+    return operations.scatter_extreme(x, index, num_segments, reduce == "max", where)[0]
 
 
 def gather(x: Tensor, index: Tensor) -> Tensor:

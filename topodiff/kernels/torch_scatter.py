@@ -37,14 +37,14 @@ def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tens
 
 
 def scatter_extreme(
-    x: Tensor, index: Tensor, num_segments: int, largest: bool
+    x: Tensor, index: Tensor, num_segments: int, largest: bool, where: bool
 ) -> tuple[Tensor, Tensor]:
     check_index(index, num_segments)
     import torch_scatter
 
     reduce = torch_scatter.scatter_max if largest else torch_scatter.scatter_min
     out, entry = reduce(x, index.long(), 0, dim_size=num_segments)
-    return out, entry.masked_fill_(entry == x.shape[0], -1)
+    return out, entry.masked_fill_(entry == x.shape[0], -1) if where else entry.new_empty(0)
 
 
 _OPERATIONS = (segment_sum, segment_extreme, scatter_sum, scatter_extreme)

@@ -3,6 +3,7 @@
 // the order of entries whatever the number of threads.
 #pragma once
 #include "gather_kernels.hpp"
+#include "scratch.hpp"
 
 namespace topodiff {
 namespace {
@@ -107,6 +108,43 @@ TOPODIFF_INLINE void update_extreme(const typename P::T* x, i64 e, typename P::T
   }
 }
 
+// The extreme so far is in out. A NaN is kept.
+template <class P, bool Largest, class T>
+TOPODIFF_INLINE void raise_extreme(const T* x, T* out) {
+  using V = typename P::V;
+  for (int k = 0; k < P::K; ++k) {
+    const V v = load<V>(x + k * P::N), best = load<V>(out + k * P::N);
+    store(out + k * P::N, (Largest ? v > best : v < best) | ((v != v) & (best == best)) ? v : best);
+  }
+}
+
+// Values alone. The first entry of a row is copied, so that rows without entries keep their zeros.
+template <bool Largest, class T, class I>
+void scatter_extreme_values(const Args& a, i64 low, i64 high, Report* report) {
+  const T* x = static_cast<const T*>(a.x);
+  const I* index = static_cast<const I*>(a.index);
+  T* out = static_cast<T*>(a.out);
+  const i64 C = a.channels;
+  const bool far = rows_are_far<T>(a.segments, C);
+  Scratch<char> seen(high - low);
+  seen.zero(high - low);
+  walk_entries<I>(a, C * sizeof(T), report, [&](i64 begin, i64 end) {
+    for (i64 e = begin; e < end; ++e) {
+      const i64 i = index[e];
+      if (i < low || i >= high) continue;
+      const bool first = !seen[i - low];
+      seen[i - low] = 1;
+      for_pieces<T, 4>(C, [&](auto piece) {
+        using P = decltype(piece);
+        if (far) prefetch_row<P>(out + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
+        T* target = out + i * C + piece.at;
+        if (first) copy_values(target, x + e * C + piece.at, P::K * P::N);
+        else raise_extreme<P, Largest>(x + e * C + piece.at, target);
+      });
+    }
+  });
+}
+
 template <class T, class I>
 void scatter_extreme(const Args& a, Report* report) {
   const T* x = static_cast<const T*>(a.x);
@@ -114,9 +152,10 @@ void scatter_extreme(const Args& a, Report* report) {
   T* out = static_cast<T*>(a.out);
   i64* where = static_cast<i64*>(a.out2);
   const i64 C = a.channels;
-  auto run = [&](auto largest, auto) {
+  auto run = [&](auto largest, auto wanted) {
     for_owned_rows(a, a.segments, [&](i64 low, i64 high) {
       zero_rows(out, low, high, C);
+      if (!wanted.value) return scatter_extreme_values<largest.value, T, I>(a, low, high, report);
       for (i64 i = low * C; i < high * C; ++i) where[i] = -1;
       walk_entries<I>(a, C * sizeof(T), report, [&](i64 begin, i64 end) {
         for_pieces<T, 2>(C, [&](auto piece) {
@@ -130,7 +169,7 @@ void scatter_extreme(const Args& a, Report* report) {
       });
     });
   };
-  with_flags(a.largest, true, run);
+  with_flags(a.largest, where != nullptr, run);
 }
 
 // f(first value, last value) over all values of the (segments, channels) array, in parallel.
