@@ -53,7 +53,7 @@ def kernels(results: dict[str, Any]) -> str:
     entries = [row["entries"] for row in results["rows"]]
     sizes = f"{min(entries):.0e} to {max(entries):.0e} entries, {results['threads']} thread(s)"
     header = ["operation", "pass", "slowest against best peer", "median", "fastest"]
-    note = f"Speed-up, CPU time for rows measured last, wall clock for the others; {sizes}."
+    note = f"Speed-up in CPU time; {sizes}."
     return f"{markdown(header, rows)}\n\n{note} {command(results)}"
 
 
@@ -76,11 +76,11 @@ def kernels_sheaf(results: dict[str, Any]) -> str:
     ]  # fmt: skip
     first = results["rows"][0]
     note = (
-        f"{first['nodes']:,} vertices and about {first['edges']:,} edges, one thread, wall clock, "
+        f"{first['nodes']:,} vertices and about {first['edges']:,} edges, CPU time of one thread, "
         "in brackets with vertices in reverse Cuthill-McKee order; against gather, bmm and "
         "torch-scatter, against the product with the assembled sparse matrix (its assembly not "
-        "counted), and as a fraction of the bandwidth of gathering rows. Sizes were measured in "
-        "several runs, and other programs ran on the machine during some of them. "
+        "counted), and as a fraction of the bandwidth of gathering rows. The random "
+        "graph and the mesh were measured by two processes side by side. "
         f"{command(results)}"
     )
     return f"{markdown(header, rows)}\n\n{note}"
