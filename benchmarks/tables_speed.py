@@ -53,7 +53,7 @@ def kernels(results: dict[str, Any]) -> str:
     entries = [row["entries"] for row in results["rows"]]
     sizes = f"{min(entries):.0e} to {max(entries):.0e} entries, {results['threads']} thread(s)"
     header = ["operation", "pass", "slowest against best peer", "median", "fastest"]
-    note = f"Speed-up in CPU time; {sizes}."
+    note = f"Speed-up in CPU time; {sizes}. Rows that were slower at first were measured again."
     return f"{markdown(header, rows)}\n\n{note} {command(results)}"
 
 

@@ -84,13 +84,6 @@ class Entries:
         return self._columns[1]
 
     @cached_property
-    def position_by_column(self) -> Tensor:
-        """(nnz,) where each entry stands in ``by_column``."""
-        return torch.empty_like(self.by_column).scatter_(
-            0, self.by_column, torch.arange(self.nnz, device=self.index.device)
-        )
-
-    @cached_property
     def row_by_column(self) -> Tensor:
         """(nnz,) the rows of the entries ``by_column``."""
         return self.row[self.by_column]
