@@ -81,7 +81,7 @@ class Compiled:
 @pytest.fixture
 def compiled(monkeypatch, tmp_path):
     pytest.importorskip("triton")
-    from topodiff.kernels import outer_triton, sheaf_triton, softmax_triton
+    from topodiff.kernels import outer_triton, sheaf_triton, softmax_triton, weights_triton
 
     if not hasattr(sheaf_triton._segments, "params"):
         pytest.skip("TRITON_INTERPRET=1 leaves nothing to compile")
@@ -89,7 +89,8 @@ def compiled(monkeypatch, tmp_path):
     found = []
     for module, name in [(sheaf_triton, "_segments"), (outer_triton, "_outer"),
                          (outer_triton, "_products"), (softmax_triton, "_softmax"),
-                         (softmax_triton, "_softmax_backward")]:  # fmt: skip
+                         (softmax_triton, "_softmax_backward"), (weights_triton, "_weights"),
+                         (weights_triton, "_weights_backward")]:  # fmt: skip
         found.append(Compiled(getattr(module, name), 90))
         monkeypatch.setattr(module, name, found[-1])
     return found
@@ -97,7 +98,7 @@ def compiled(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_compiles_for_a_gpu_without_one(compiled, dtype):
-    from topodiff.kernels import outer_triton, sheaf_triton, softmax_triton
+    from topodiff.kernels import outer_triton, sheaf_triton, softmax_triton, weights_triton
 
     index = torch.int32 if dtype is torch.float64 else torch.int64
     ptr, perm = torch.tensor([0, 2, 4]).to(index), torch.arange(4).to(index)
@@ -112,5 +113,9 @@ def test_compiles_for_a_gpu_without_one(compiled, dtype):
     outer_triton.small_matmul(x[:, :, :3], x[:, :, :3], True, False)
     softmax_triton.segment_softmax(x, ptr)
     softmax_triton.segment_softmax_backward(grad, x, ptr)
-    assert [len(kernel.binaries) for kernel in compiled] == [8, 3, 1, 1, 1]
+    for squash in kernels.SQUASHES:
+        for order in (None, perm):
+            weights_triton.segment_weights(x[0], order, ptr, squash)
+            weights_triton.segment_weights_backward(grad[0, :, 0], x[0], order, ptr, squash)
+    assert [len(kernel.binaries) for kernel in compiled] == [8, 3, 1, 1, 1, 6, 6]
     assert all(binary for kernel in compiled for binary in kernel.binaries)

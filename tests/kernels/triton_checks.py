@@ -116,6 +116,18 @@ def test_rows(name: str, channels: tuple[int, ...]) -> None:
     assert_matches(lambda *x: operation.run(case, *x), inputs)
 
 
+@pytest.mark.parametrize("squash", kernels.SQUASHES)
+@pytest.mark.parametrize("heads", [1, 3, 130])
+@pytest.mark.parametrize("ordered", [False, True])
+def test_weights(squash: str, heads: int, ordered: bool) -> None:
+    dtype, index = (torch.float64, torch.float32)[heads % 2], (torch.int64, torch.int32)[ordered]
+    ptr = torch.tensor([0, 2, 2, 9, 10]).to(DEVICE, index)
+    order = torch.tensor([3, 1, 0, 9, 4, 2, 8, 6, 7, 5]).to(DEVICE, index) if ordered else None
+    scores = 3 * torch.randn(10, heads, dtype=dtype)
+    scores[0] = scores[3]
+    assert_matches(lambda s: kernels.segment_weights(s, ptr, order, squash), [scores])
+
+
 def test_second_derivative() -> None:
     graph = Graph()
     x = torch.randn(7, 3, 2, dtype=torch.float64, device=DEVICE, requires_grad=True)
@@ -158,5 +170,7 @@ def test_an_index_out_of_range_reads_nothing() -> None:
     index = torch.tensor([0, 2, 1, 3], device=DEVICE)
     with kernels.use("triton"):
         out = kernels.gather_reduce(x, index, ptr)
+        weights = kernels.segment_weights(torch.ones(4, 2, device=DEVICE), ptr, index + 1)
     assert out[0].tolist() == [2.0, 2.0]
     assert out[1].isnan().all()
+    assert weights.isnan().tolist() == [True, False, False, False]

@@ -21,16 +21,23 @@ def _entry(at, live, c, channels):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def _extent(ptr, s, segments, nnz):  # type: ignore[no-untyped-def]
+    """Where segments begin and end, and how long the longest is."""
+    first = tl.load(ptr + s, s < segments, other=0).to(tl.int64)
+    last = tl.load(ptr + s + 1, s < segments, other=0).to(tl.int64)
+    first, last = tl.maximum(first, 0), tl.minimum(last, nnz)
+    longest = tl.max(last - first, 0)
+    return first, last, longest
+
+
+@triton.jit
 def _softmax(  # type: ignore[no-untyped-def]
     x, ptr, out, segments, nnz, channels,
     SEGMENTS: tl.constexpr, CHANNELS: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     s = tl.program_id(0).to(tl.int64) * SEGMENTS + tl.arange(0, SEGMENTS)
     c = tl.program_id(1).to(tl.int64) * CHANNELS + tl.arange(0, CHANNELS)
-    first = tl.load(ptr + s, s < segments, other=0).to(tl.int64)
-    last = tl.load(ptr + s + 1, s < segments, other=0).to(tl.int64)
-    first, last = tl.maximum(first, 0), tl.minimum(last, nnz)
-    longest = tl.max(last - first, 0)
+    first, last, longest = _extent(ptr, s, segments, nnz)
     largest = tl.full((SEGMENTS, CHANNELS), float("-inf"), tl.float64 if WIDE else tl.float32)
     step = 0
     while step < longest:
@@ -62,10 +69,7 @@ def _softmax_backward(  # type: ignore[no-untyped-def]
     """``out = y (grad - sum of grad y over the segment)``."""
     s = tl.program_id(0).to(tl.int64) * SEGMENTS + tl.arange(0, SEGMENTS)
     c = tl.program_id(1).to(tl.int64) * CHANNELS + tl.arange(0, CHANNELS)
-    first = tl.load(ptr + s, s < segments, other=0).to(tl.int64)
-    last = tl.load(ptr + s + 1, s < segments, other=0).to(tl.int64)
-    first, last = tl.maximum(first, 0), tl.minimum(last, nnz)
-    longest = tl.max(last - first, 0)
+    first, last, longest = _extent(ptr, s, segments, nnz)
     total = tl.zeros((SEGMENTS, CHANNELS), tl.float64 if WIDE else tl.float32)
     step = 0
     while step < longest:

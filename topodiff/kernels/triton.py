@@ -21,9 +21,9 @@ def load() -> Implementation:
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     if not interpreted and not torch.cuda.is_available():
         raise ImportError("PyTorch sees no GPU here; TRITON_INTERPRET=1 emulates one, very slowly")
-    from topodiff.kernels import outer_triton, sheaf_triton, softmax_triton
+    from topodiff.kernels import outer_triton, sheaf_triton, softmax_triton, weights_triton
 
-    modules = (sheaf_triton, outer_triton, softmax_triton)
+    modules = (sheaf_triton, outer_triton, softmax_triton, weights_triton)
     table = {f.__name__: f for module in modules for f in module.OPERATIONS}
     devices = {"cuda", "cpu"} if interpreted else {"cuda"}
     return Implementation("triton", table, frozenset(devices), _DTYPES)
