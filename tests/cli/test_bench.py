@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from topodiff.cli.app import app
-from topodiff.training import heterophily, tuning
+from topodiff.training import heterophily, heterophily_tuning
 
 runner = CliRunner()
 
@@ -16,8 +16,9 @@ runner = CliRunner()
 def bench(mirror, tmp_path, monkeypatch):
     fast = {"hidden_channels": 4, "num_layers": 2, "epochs": 2}
     bench = dataclasses.replace(heterophily.HETEROPHILY, settings=lambda dataset, model: dict(fast))
-    for module in (heterophily, tuning):
-        monkeypatch.setattr(module, "HETEROPHILY", bench)
+    monkeypatch.setattr(heterophily, "HETEROPHILY", bench)
+    search = dataclasses.replace(heterophily_tuning.SEARCH, benchmark=bench)
+    monkeypatch.setattr(heterophily_tuning, "SEARCH", search)
     out = tmp_path / "results.json"
 
     def run(*arguments):

@@ -15,7 +15,9 @@ from topodiff import kernels
 from topodiff.kernels import cpu
 
 COMPILED = "cpu" in kernels.available()
-CHANNELS = [(), (0,), (1,), (2,), (3,), (5,), (8,), (17,), (33,), (64,), (70,), (131,), (2, 3)]
+CHANNELS = [
+    (), (0,), (1,), (2,), (3,), (5,), (8,), (17,), (33,), (60,), (64,), (70,), (131,), (2, 3),
+]  # fmt: skip
 # every implementation that is not the oracle; the compiled one once per instruction set
 IMPLEMENTATIONS = [("torch_scatter", None)] if "torch_scatter" in kernels.available() else []
 if COMPILED:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from topodiff.cli.app import app
 from topodiff.complexes import CellComplex
 from topodiff.datasets import NodeDataset
-from topodiff.training import diffusion
+from topodiff.training import diffusion, diffusion_tuning
 from topodiff.training.diffusion import DIFFUSION, MODELS, plan
 from topodiff.training.diffusion_settings import PUBLISHED, settings
 from topodiff.training.results import ResultsFile
@@ -35,6 +35,8 @@ def toy(monkeypatch):
 
     fast = dataclasses.replace(DIFFUSION, load=lambda name: data, settings=small)
     monkeypatch.setattr(diffusion, "DIFFUSION", fast)
+    search = dataclasses.replace(diffusion_tuning.SEARCH, benchmark=fast)
+    monkeypatch.setattr(diffusion_tuning, "SEARCH", search)
     return data
 
 
@@ -112,3 +114,35 @@ def test_plan():
     for dataset, model in PUBLISHED:
         assert dataset in DIFFUSION.datasets
         assert model in MODELS
+
+
+@pytest.mark.parametrize("model", diffusion_tuning.SPACE)
+def test_tuning_from_the_command_line(toy, tmp_path, model):
+    out = tmp_path / "tuning.json"
+    arguments = ["bench", "diffusion", "--out", str(out), "--tune", "4", "--datasets", "cora"]
+    done = CliRunner().invoke(app, [*arguments, "--splits", "random", "--models", model])
+    assert done.exit_code == 0, done.output
+    (group,) = ResultsFile(out).groups()
+    assert (group["dataset"], group["model"]) == ("cora_random", model)
+    assert [r["trial"] for r in group["results"]] == [0, 1, 2, 3]
+    assert group["results"][0]["options"] == diffusion.DIFFUSION.settings("cora_random", model)
+    assert any(r["valid"] > 0.5 for r in group["results"])
+
+
+def test_a_trial_that_blows_up_is_noted(toy, tmp_path):
+    options = {"dt": 100.0, "num_layers": 60, "alpha": 0.0, "gamma": 1.0, "epochs": 1}
+    search = dataclasses.replace(
+        diffusion_tuning.SEARCH, space=lambda model: {k: [v] for k, v in options.items()}
+    )
+    search = dataclasses.replace(search, base=lambda model: {"hidden_channels": 16})
+    search.tune("cora_random", "graphcon-gcn", 1, tmp_path / "tuning.json")
+    ((result,),) = [g["results"] for g in ResultsFile(tmp_path / "tuning.json").groups()]
+    assert result["valid"] == 0
+    assert "take a smaller dt" in result["failed"]
+
+
+def test_models_with_published_settings_are_not_searched(toy, tmp_path):
+    arguments = ["bench", "diffusion", "--out", str(tmp_path / "t.json"), "--tune", "1"]
+    done = CliRunner().invoke(app, [*arguments, "--datasets", "cora", "--models", "grand-l"])
+    assert done.exit_code == 2
+    assert "settings of grand-l are published" in done.output

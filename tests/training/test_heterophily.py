@@ -10,18 +10,18 @@ import torch
 
 from topodiff.complexes import CellComplex
 from topodiff.datasets import NodeDataset
-from topodiff.training import tuning
 from topodiff.training.heterophily import DATASETS, HETEROPHILY, MODELS
 from topodiff.training.heterophily_settings import PUBLISHED, settings
+from topodiff.training.heterophily_tuning import SEARCH
 from topodiff.training.node_benchmark import Key, summarize
 from topodiff.training.results import ResultsFile
-from topodiff.training.tuning import best_trial, draw, tune
+from topodiff.training.tuning import best_trial
 
 FAST = {"hidden_channels": 4, "num_layers": 2, "epochs": 3}
 
 
 @pytest.fixture
-def toy(monkeypatch):
+def toy():
     """A ring of alternating classes under the name texas, how often it was loaded, and the
     benchmark with it."""
     n = 24
@@ -38,7 +38,6 @@ def toy(monkeypatch):
         return data
 
     fast = dataclasses.replace(HETEROPHILY, load=load, settings=lambda dataset, model: dict(FAST))
-    monkeypatch.setattr(tuning, "HETEROPHILY", fast)
     return data, loaded, fast
 
 
@@ -181,13 +180,13 @@ def test_the_file_is_json_with_a_line_per_result(tmp_path):
 # -- tuning ----------------------------------------------------------------------------------------
 
 
-def test_tuning(toy, tmp_path, monkeypatch):
-    space = {"mlp": {"hidden_channels": [2, 4, 8], "weight_decay": (1e-4, 1e-2)}}
-    monkeypatch.setattr(tuning, "SPACE", space)
-    loaded = toy[1]
+def test_tuning(toy, tmp_path):
+    _, loaded, fast = toy
+    space = {"hidden_channels": [2, 4, 8], "weight_decay": (1e-4, 1e-2)}
+    search = dataclasses.replace(SEARCH, benchmark=fast, space=lambda model: space)
     out = tmp_path / "tuning.json"
     for trial in [0, 1, 2, 1]:
-        tune("texas", "mlp", trial, out)
+        search.tune("texas", "mlp", trial, out)
     assert len(loaded) == 3
     (group,) = ResultsFile(out).groups()
     assert [r["trial"] for r in group["results"]] == [0, 1, 2]
@@ -197,11 +196,11 @@ def test_tuning(toy, tmp_path, monkeypatch):
 
 
 def test_draws():
-    drawn = [draw("texas", "od-nsd", trial) for trial in range(30)]
+    drawn = [SEARCH.draw("texas", "od-nsd", trial) for trial in range(30)]
     assert drawn[0] == settings("texas", "od-nsd")
-    assert drawn[1] == draw("texas", "od-nsd", 1) != draw("texas", "od-nsd", 2)
-    assert drawn[1] != draw("wisconsin", "od-nsd", 1)
+    assert drawn[1] == SEARCH.draw("texas", "od-nsd", 1) != SEARCH.draw("texas", "od-nsd", 2)
+    assert drawn[1] != SEARCH.draw("wisconsin", "od-nsd", 1)
     assert {d["stalk_dim"] for d in drawn[1:]} == {2, 3, 4}
     assert all(1.7e-5 <= d["decays"]["learner.weight"] <= 1.1e-3 for d in drawn[1:])
     assert all(d["edge_weights"] for d in drawn)
-    assert "decays" not in draw("texas", "identity-nsd", 1)
+    assert "decays" not in SEARCH.draw("texas", "identity-nsd", 1)

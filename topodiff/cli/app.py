@@ -165,12 +165,12 @@ def heterophily(
 ) -> None:
     """Classify vertices of heterophilic graphs: our numbers beside the published ones."""
     with one_line_errors():
-        from topodiff.cli.bench import heterophily_command, tune_command
+        from topodiff.cli.bench import heterophily_command, tune_heterophily_command
         from topodiff.training.heterophily import DATASETS, MODELS
 
         datasets, models = datasets or [*DATASETS], models or [*MODELS]
         if tune:
-            tune_command(datasets, models, tune, out, threads)
+            tune_heterophily_command(datasets, models, tune, out, threads)
         else:
             heterophily_command(datasets, models, splits, seeds, out, threads)
 
@@ -193,13 +193,21 @@ def diffusion(
     out: Annotated[
         Path, typer.Option(help="File of results; runs that are in it are not done again.")
     ] = Path("diffusion.json"),
+    tune: Annotated[
+        int, typer.Option(help="Instead try so many settings of GraphCON on validation vertices.")
+    ] = 0,
     threads: Annotated[int, typer.Option(help="Threads of torch.")] = 1,
 ) -> None:
     """Classify vertices by diffusion and oscillation: our numbers beside the published ones."""
     with one_line_errors():
-        from topodiff.cli.bench import diffusion_command
+        from topodiff.cli.bench import diffusion_command, tune_diffusion_command
         from topodiff.datasets.citations import NAMES
         from topodiff.training.diffusion import MODELS, SPLITS, WEB_PAGES
+        from topodiff.training.diffusion_tuning import SPACE
 
-        datasets, models = datasets or [*NAMES, *WEB_PAGES], models or [*MODELS]
-        diffusion_command(datasets, models, splits or [*SPLITS], runs, out, threads)
+        datasets, splits = datasets or [*NAMES, *WEB_PAGES], splits or [*SPLITS]
+        models = models or [*(SPACE if tune else MODELS)]
+        if tune:
+            tune_diffusion_command(datasets, models, splits, tune, out, threads)
+        else:
+            diffusion_command(datasets, models, splits, runs, out, threads)

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from topodiff.training import diffusion, heterophily
+from topodiff.training import diffusion, diffusion_tuning, heterophily, heterophily_tuning
 from topodiff.training.node_benchmark import Key, NodeBenchmark, Summary, summarize
 from topodiff.training.results import ResultsFile
 from topodiff.training.run import Record
-from topodiff.training.tuning import best_trial, tune
+from topodiff.training.tuning import Search, best_trial
 
 Advance = Callable[[str, str], None]
 
@@ -63,13 +63,31 @@ def _run_and_print(bench: NodeBenchmark, keys: Sequence[Key], out: Path, threads
     console.print(f"results are in {out}", markup=False, highlight=False)
 
 
-def tune_command(
+def tune_heterophily_command(
     datasets: Sequence[str], models: Sequence[str], trials: int, out: Path, threads: int
+) -> None:
+    """Search for settings in place of :func:`heterophily_command`."""
+    keys = heterophily.HETEROPHILY.plan(datasets, models, [0], [0])
+    _tune_and_print(heterophily_tuning.SEARCH, keys, trials, out, threads)
+
+
+def tune_diffusion_command(
+    datasets: Sequence[str], models: Sequence[str], splits: Sequence[str], trials: int, out: Path,
+    threads: int,
+) -> None:  # fmt: skip
+    """Search for settings in place of :func:`diffusion_command`."""
+    keys = diffusion.plan(datasets, models, splits, 1)
+    _tune_and_print(diffusion_tuning.SEARCH, keys, trials, out, threads)
+
+
+def _tune_and_print(
+    search: Search, keys: Sequence[Key], trials: int, out: Path, threads: int
 ) -> None:
     """Random search on validation vertices; prints the best settings of every pair."""
     _at_least_one(trials=trials, threads=threads)
-    bench = heterophily.HETEROPHILY
-    pairs = [(key.dataset, key.model) for key in bench.plan(datasets, models, [0], [0])]
+    pairs = [(key.dataset, key.model) for key in keys]
+    for _, model in pairs:
+        search.space(model)
     _check_out(out)
     torch.set_num_threads(threads)
     console = Console()
@@ -77,7 +95,7 @@ def tune_command(
         for dataset, model in pairs:
             for trial in range(trials):
                 advance(f"{dataset}, {model}, trial {trial}", "")
-                tune(dataset, model, trial, out, lambda record: advance("", _note(record)))
+                search.tune(dataset, model, trial, out, lambda r: advance("", _note(r)))
                 advance("", "done")
     for dataset, model in pairs:
         found = best_trial(dataset, model, out)

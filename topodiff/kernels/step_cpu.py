@@ -34,7 +34,7 @@ def residual_backward(
         grad.data_ptr(), x.data_ptr(), z.data_ptr(), factor.data_ptr(), dx.data_ptr(),
         dz.data_ptr(), partial.data_ptr(),
     )  # fmt: skip
-    return dx, dz, partial.sum(0)
+    return dx, dz, partial[0] if len(partial) == 1 else partial.sum(0)
 
 
 def dropout(x: Tensor, p: float, seed: int) -> Tensor:

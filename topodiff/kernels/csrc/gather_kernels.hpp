@@ -73,7 +73,7 @@ void gather_sum_with(const Args& a, Order order, W weight, Report* report) {
       }
       return;
     }
-    for_pieces<T, 8>(C, [&](auto piece) {
+    for_cover<T>(C, [&](auto piece) {
       using P = decltype(piece);
       using V = typename P::V;
       const T* base = x + piece.at;
@@ -85,10 +85,10 @@ void gather_sum_with(const Args& a, Order order, W weight, Report* report) {
           const i64 e = order[k];
           if (far) prefetch_row<P>(base, index[order[smaller(k + kAhead, readable)]], C);
           const T* row = base + index[e] * C;
-          for (int i = 0; i < P::K; ++i) acc[i] += weight[e] * load<V>(row + i * P::N);
+          for (int i = 0; i < P::K; ++i) acc[i] += weight[e] * load<V>(row + piece.offset(i));
         }
         const T scale = mean_scale<T>(a, end - begin);
-        for (int i = 0; i < P::K; ++i) store(out + s * C + piece.at + i * P::N, acc[i] * scale);
+        for (int i = 0; i < P::K; ++i) store(out + s * C + piece.at + piece.offset(i), acc[i] * scale);
       }
     });
   });

@@ -91,6 +91,14 @@ struct Piece {
   using I = Vec<typename IntOf<T_>::type, N_>;
   static constexpr int N = N_, K = K_;
   i64 at;
+  TOPODIFF_INLINE i64 offset(int k) const { return k * N; }
+};
+
+// The same, its last vector at an offset of its own, so that it may overlap the one before.
+template <class T, int N, int K>
+struct Cover : Piece<T, N, K> {
+  i64 last;
+  TOPODIFF_INLINE i64 offset(int k) const { return k == K - 1 ? last : k * N; }
 };
 
 template <class T, int N, class F>
@@ -111,6 +119,23 @@ TOPODIFF_INLINE void for_pieces(i64 channels, F&& f) {
     for (; channels - at >= 4 * N; at += 4 * N) f(Piece<T, N, 4>{at});
   for (; channels - at >= 2 * N; at += 2 * N) f(Piece<T, N, 2>{at});
   small_pieces<T, N>(at, channels, f);
+}
+
+// The same in fewer pieces, where some channels may be seen twice: for functors that write what they find, add it to
+// nothing, and pass over many rows with each piece.
+template <class T, class F>
+TOPODIFF_INLINE void for_cover(i64 channels, F&& f) {
+  constexpr int N = TOPODIFF_VECTOR_BYTES / sizeof(T);
+  if constexpr (N > 1)
+    if (channels < N) return small_pieces<T, N / 2>(0, channels, f);
+  i64 at = 0;
+  for (; channels - at >= 8 * N; at += 8 * N) f(Piece<T, N, 8>{at});
+  if (channels - at >= 4 * N) f(Piece<T, N, 4>{at}), at += 4 * N;
+  const i64 rest = channels - at, last = rest - N;
+  if (rest > 3 * N) f(Cover<T, N, 4>{{at}, last});
+  else if (rest > 2 * N) f(Cover<T, N, 3>{{at}, last});
+  else if (rest > N) f(Cover<T, N, 2>{{at}, last});
+  else if (rest > 0) f(Cover<T, N, 1>{{at}, last});
 }
 
 // Asks for a cache line, into the second cache: it takes twice as many requests at a time as the first, and rows at
