@@ -8,8 +8,8 @@ from topodiff.training.node_benchmark import Options
 from topodiff.training.tuning import Search, Space
 
 _OSCILLATOR: Space = {
-    "hidden_channels": [64, 128, 256],
-    "num_layers": [2, 3, 4, 6, 8, 12, 18],
+    "hidden_channels": [64, 128],
+    "num_layers": [2, 3, 4, 6, 8],
     "dropout": [0.0, 0.1, 0.2, 0.3, 0.4, 0.5],
     "input_dropout": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8],
     "alpha": [0.0, 0.25, 0.5, 1.0],
@@ -24,7 +24,7 @@ SPACE: dict[str, Space] = {
     "graphcon-gcn": {**_OSCILLATOR, "residual": [None, "mapped", "learnt"]},
     "graphcon-gat": {**_OSCILLATOR, "residual": [None, "learnt"], "heads": [4, 8]},
 }
-_FIXED: Options = {"encode_activation": False, "step_dropout": 0.0, "epochs": 250, "patience": 60}
+_FIXED: Options = {"encode_activation": False, "step_dropout": 0.0, "epochs": 200, "patience": 40}
 
 
 def space_of(model: str) -> Space:
