@@ -54,6 +54,8 @@ def test_selection_is_the_union_of_the_chosen(union, data):
         again = batch([union[i] for i in which])
         assert chosen.skeleton(again.rank).equals(again)
     assert_complex_equal(union.select(torch.tensor(which, dtype=torch.int32)), chosen)
+    assert_complex_equal(union[1:], union.select(range(1, size)))
+    assert_complex_equal(union[::-1], union.select(range(size)[::-1]))
 
 
 @given(batches(), batches())

@@ -123,6 +123,15 @@ def test_wrong_types_are_named():
         CellComplex.from_edges(3, TRIANGLE.float())
     with pytest.raises(ValueError, match='"error" or "drop"'):
         CellComplex.from_edges(3, TRIANGLE, self_loops="keep")
+    for build in (
+        lambda: CellComplex.from_simplices({1: torch.tensor([[0.7, 1.2]])}),
+        lambda: CellComplex.from_rings(3, TRIANGLE, [[0.0, 1.0, 2.5]]),
+        lambda: CellComplex.from_rings(3, TRIANGLE, (torch.tensor([0, 3]), torch.ones(3))),
+    ):
+        with pytest.raises(TypeError, match=r"whole numbers, got torch\.float32"):
+            build()
+    with pytest.raises(TypeError, match="as an integer"):
+        CellComplex.from_simplices([(0.9, 1.5)])
     with pytest.raises(TypeError, match="whole numbers"):
         CellComplex.from_boundaries((2, 1), {1: (torch.tensor([[0.5, 1], [0, 0]]), [-1, 1])})
 
@@ -145,6 +154,17 @@ def test_wrong_types_are_named():
 def test_wrong_rings_are_named(rings, message):
     with pytest.raises(ValueError, match=message):
         CellComplex.from_rings(4, TRIANGLE, rings)
+
+
+def test_one_long_ring_among_many_short_ones():
+    n = 2000
+    ring = torch.arange(n)
+    edges = torch.cat([torch.stack([ring, ring.roll(-1)]), torch.stack([ring, ring.roll(-2)])], 1)
+    rings = [[i, (i + 1) % n, (i + 2) % n] for i in range(n)]
+    complex = CellComplex.from_rings(n, edges, [list(range(n)), *rings])
+    assert complex.shape == (n, 2 * n, n + 1)
+    assert complex.cells(2)[-1] == tuple(range(n))
+    assert complex.cells(2)[:2] == [(0, 1, 2), (0, 1, n - 1)]
 
 
 @pytest.mark.parametrize(

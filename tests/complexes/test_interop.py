@@ -75,6 +75,20 @@ def test_networkx_attributes_by_key():
         from_networkx(graph, node_keys="z")
 
 
+def test_networkx_nodes_that_print_alike():
+    class Atom:
+        def __repr__(self):
+            return "C"
+
+    graph, a, b, c = nx.Graph(), Atom(), Atom(), Atom()
+    graph.add_edge(a, b, length=1.0)
+    graph.add_edge(b, c, length=2.0)
+    nx.set_node_attributes(graph, {a: 1.0, b: 2.0, c: 3.0}, "charge")
+    complex = from_networkx(graph, node_keys=["charge"], edge_keys=["length"])
+    assert complex.x[0].flatten().tolist() == [1, 2, 3]
+    assert complex.x[1].flatten().tolist() == [1, 2]
+
+
 def test_networkx_graphs_that_are_no_complexes():
     with pytest.raises(ValueError, match=r"directed.*to_undirected"):
         from_networkx(nx.DiGraph([(0, 1)]))
@@ -120,7 +134,19 @@ def test_gudhi_filtrations_and_names(dtype, complex, names):
     assert_complex_equal(from_gudhi(renamed), complex)
 
 
+def test_gudhi_raises_cofaces_to_their_faces():
+    """The lower-star filtration of values of vertices; and cofaces that come too early."""
+    complex = CellComplex.from_simplices([(0, 1, 2), (2, 3)])
+    tree = to_gudhi(complex, filtration={0: [1.0, 5.0, 3.0, 2.0], 1: [9.0, 0.0, 0.0, 0.0]})
+    found = {tuple(simplex): value for simplex, value in tree.get_simplices()}
+    assert [found[v,] for v in range(4)] == [1, 5, 3, 2]
+    assert [found[e] for e in [(0, 1), (0, 2), (1, 2), (2, 3)]] == [9, 3, 5, 3]
+    assert found[0, 1, 2] == 9
+
+
 def test_gudhi_refusals():
+    with pytest.raises(ValueError, match=r"ranks 0 to 2, filtration has \{3\}"):
+        to_gudhi(torus_7(), filtration={3: torch.zeros(7)})
     with pytest.raises(ValueError, match="holds simplices"):
         to_gudhi(hemicube())
     with pytest.raises(ValueError, match=r"filtration\[1\] has 7 values for 21 1-cells"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spaces import torus_7
 
-from topodiff.complexes import batch
+from topodiff.complexes import CellComplex, batch
 from topodiff.complexes.interop import from_pyg, to_pyg
 from topodiff.testing import assert_complex_equal
 from topodiff.testing.strategies import graphs, with_data
@@ -43,6 +43,17 @@ def test_batches_there_and_back(parts):
     assert data.num_graphs == len(parts)
     assert_complex_equal(from_pyg(data).validate(), union)
     assert_complex_equal(batch([from_pyg(part) for part in data.to_data_list()]), union)
+
+
+def test_batches_with_a_part_without_edges_of_any_rank():
+    bond = CellComplex.from_edges(
+        2, torch.tensor([[0], [1]]), x={0: torch.ones(2, 2), 1: torch.ones(1, 3)}
+    )
+    atom = CellComplex((1,), [], x={0: torch.zeros(1, 2)})
+    data = to_pyg(batch([atom, bond, atom]))
+    assert data.x.shape == (4, 2)
+    assert data.edge_attr.shape == (2, 3)
+    assert data.ptr.tolist() == [0, 1, 3, 4]
 
 
 @given(graphs(), st.randoms(use_true_random=False))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import topodiff as td
+from topodiff.complexes import CellComplex
 from topodiff.liftings import AlphaLifting, VietorisRipsLifting
 
 
@@ -87,13 +88,19 @@ def test_data_of_vertices_stays_and_edges_are_replaced():
         assert union.equals(td.batch([lifted, lifted]))
 
 
+LINE = CellComplex.from_edges(3, torch.tensor([[0, 1], [1, 2]]))
+
+
 @pytest.mark.parametrize("lifting", [VietorisRipsLifting(max_distance=1.0), AlphaLifting()])
 @pytest.mark.parametrize(
     ("points", "message"),
     [
         (nx.path_graph(3), "needs positions"),
         (torch.zeros(2, 3, dtype=torch.long), "floating-point tensor"),
-        (np.zeros(4), r"\(n, dim\), got torch.float64 of shape \(4,\)"),
+        (np.zeros(4), r"\(n, dim\), dim at least 1, got torch.float64 of shape \(4,\)"),
+        (torch.zeros(3, 0), r"dim at least 1, got torch.float32 of shape \(3, 0\)"),
+        (LINE.replace(positions=torch.zeros(3)), r"\(n, dim\), dim at least 1, got"),
+        (LINE.replace(positions=torch.zeros(3, 0)), r"\(n, dim\), dim at least 1, got"),
         (torch.tensor([[0.0], [math.nan]]), "vertex 1 is not finite"),
     ],
 )

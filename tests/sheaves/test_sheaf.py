@@ -146,6 +146,12 @@ def test_gauge_transformation(seed, orthogonal):
     torch.testing.assert_close(new.value, expected, **close)
 
 
+def test_singular_gauges_are_refused():
+    for r in range(3):
+        with pytest.raises(ValueError, match="singular"):
+            free_sheaf(0, BALL).gauge_transform({r: torch.zeros(BALL.shape[r], 2, 2)})
+
+
 @pytest.mark.parametrize("first", ["none", "scalar", "diagonal", "matrix"])
 @pytest.mark.parametrize("second", ["none", "scalar", "diagonal", "matrix"])
 def test_forms_of_maps_mix(first, second):
@@ -178,6 +184,45 @@ def test_sections_of_a_large_graph():
     sections = CellularSheaf(complex, 3).global_sections()
     assert sections.shape == (n, 3, 3)
     torch.testing.assert_close(sections, sections[:1].expand_as(sections))
+
+
+@pytest.mark.parametrize("n", [2, 200])
+def test_sections_count_small_maps_like_large_ones(n):
+    """n components of two vertices, the maps of the first a hundred thousand times as large."""
+    edges = torch.arange(2 * n).reshape(n, 2).T
+    maps = torch.ones(2 * n, dtype=torch.float64)
+    maps[:2] = 1e5
+    sheaf = CellularSheaf(CellComplex.from_edges(2 * n, edges), 1, maps)
+    sections = sheaf.global_sections().squeeze(1)
+    assert sections.shape == (2 * n, n)
+    torch.testing.assert_close(sections.T @ sections, torch.eye(n, dtype=torch.float64))
+    torch.testing.assert_close(sections[0::2], sections[1::2])
+
+
+def test_sections_of_a_long_cycle_and_of_a_star():
+    n = 130_000
+    ring = torch.arange(n)
+    cycle = CellComplex.from_edges(n, torch.stack([ring, ring.roll(-1)]))
+    assert CellularSheaf(cycle, 1).global_sections().shape == (n, 1, 1)
+    m = 4000
+    star = CellComplex.from_edges(m + 1, torch.stack([torch.zeros(m).long(), ring[1 : m + 1]]))
+    g = torch.Generator().manual_seed(0)
+    maps = torch.randn(2 * m, 2, 2, generator=g, dtype=torch.float64)
+    assert CellularSheaf(star, 2, maps).global_sections().shape == (m + 1, 2, 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sections_of_a_flat_bundle_in_any_precision(dtype):
+    side = 25
+    place = torch.arange(side * side).reshape(side, side)
+    edges = torch.cat(
+        [torch.stack([place[:, :-1].flatten(), place[:, 1:].flatten()]),
+         torch.stack([place[:-1].flatten(), place[1:].flatten()])], 1,
+    )  # fmt: skip
+    complex = CellComplex.from_edges(side * side, edges)
+    frames = rotations(0, side * side, 3).to(dtype)
+    sections = CellularSheaf.from_frames(complex, frames).global_sections()
+    assert sections.shape == (side * side, 3, 3)
 
 
 def test_moving_and_pickling():

@@ -169,10 +169,13 @@ def _to_ptr(count: Tensor) -> Tensor:
     return ptr
 
 
-def single(union: CellComplex, index: int) -> CellComplex:
-    """Complex number ``index`` of the union as a complex of its own, with its own rank."""
+def single(union: CellComplex, index: int | slice) -> CellComplex:
+    """Complex number ``index`` of the union as a complex of its own, with its own rank; the union
+    of several for a slice."""
     from topodiff.complexes.complex import CellComplex
 
+    if isinstance(index, slice):
+        return select(union, range(*index.indices(union.num_complexes)))
     part = select(union, [index])
     part = restrict(part, int(part.ranks[0]))
     topology = [(part.boundary_index(r), part.boundary_sign(r)) for r in range(1, part.rank + 1)]

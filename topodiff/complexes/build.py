@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -10,7 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from topodiff.complexes.cells import Ragged, as_ragged, lexicographic_order, select_rows
+from topodiff.complexes.cells import (
+    Ragged,
+    as_ragged,
+    lexicographic_order,
+    select_rows,
+    whole_numbers,
+)
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
 from topodiff.kernels import enumerate as enumeration
@@ -57,7 +64,7 @@ def canonical_edges(
         k = int((~proper).nonzero()[0])
         raise ValueError(
             f"edge {k} is a self-loop at vertex {int(low[k])}; a regular complex has none "
-            '(self_loops="drop" leaves them out)'
+            '(CellComplex.from_edges(..., self_loops="drop") leaves them out)'
         )
     key, inverse = torch.unique(low[proper] * num_vertices + high[proper], return_inverse=True)
     place = torch.full_like(low, -1)
@@ -172,12 +179,13 @@ def from_simplices(
         data: x, positions, y, ... as for :class:`CellComplex`, rows in canonical order.
 
     Raises:
+        TypeError: for vertices that are no integers.
         ValueError: for a repeated vertex in a simplex, a vertex out of range, or a missing face.
     """
     if isinstance(simplices, Mapping):
-        rows = {int(r): torch.as_tensor(t).long() for r, t in simplices.items()}
+        rows = {int(r): whole_numbers("vertices", t) for r, t in simplices.items()}
     else:
-        rows = _close_downwards(tuple(int(v) for v in s) for s in simplices)
+        rows = _close_downwards(tuple(map(operator.index, s)) for s in simplices)
     if num_vertices is None:
         num_vertices = 1 + max((int(t.max()) for t in rows.values() if t.numel()), default=-1)
     num_vertices = _check_count(num_vertices)

@@ -107,13 +107,16 @@ def select_rows(rows: Ragged, which: Tensor) -> Ragged:
 def lexicographic_order(rows: Ragged) -> Tensor:
     """Stable order of rows by length and then entry by entry."""
     length = rows.ptr.diff()
-    order = torch.arange(length.numel(), device=length.device)
+    by_length = torch.argsort(length, stable=True)
     width = int(length.max()) if length.numel() else 0
+    lengths = torch.arange(width + 2, device=length.device)
+    first = torch.searchsorted(length[by_length], lengths).tolist()  # row of each length
+    order = by_length[:0]
     for column in reversed(range(width)):
-        # least significant column first; rows that are too short compare equal here
-        place = (rows.ptr[:-1] + column).clamp(max=max(rows.index.numel() - 1, 0))
-        key = torch.where(length > column, rows.index[place], -1)
-        order = order[torch.argsort(key[order], stable=True)]
+        # least significant column first, of the rows that have it
+        order = torch.cat([order, by_length[first[column + 1] : first[column + 2]]])
+        order = order[torch.argsort(rows.index[rows.ptr[order] + column], stable=True)]
+    order = torch.cat([by_length[: first[1]], order])
     return order[torch.argsort(length[order], stable=True)]
 
 
@@ -126,7 +129,7 @@ def as_tuples(rows: Ragged) -> list[tuple[int, ...]]:
 def as_ragged(rows: object) -> Ragged:
     """A list of vertex sequences, or a pair (ptr, index), as :class:`Ragged`."""
     if isinstance(rows, tuple) and len(rows) == 2 and all(hasattr(t, "dtype") for t in rows):
-        ptr, index = (torch.as_tensor(t, dtype=torch.long) for t in rows)
+        ptr, index = (whole_numbers("ragged rows", t) for t in rows)
         if ptr.dim() != 1 or index.dim() != 1 or not ptr.numel() or bool((ptr.diff() < 0).any()):
             raise ValueError("ragged rows are (ptr, index), both 1-D, ptr rising from 0")
         if int(ptr[0]) != 0 or int(ptr[-1]) != index.numel():
@@ -138,4 +141,12 @@ def as_ragged(rows: object) -> Ragged:
     listed = [list(row) for row in rows]  # type: ignore[attr-defined]
     length = torch.tensor([len(row) for row in listed], dtype=torch.long)
     ptr = torch.cat([length.new_zeros(1), length.cumsum(0)])
-    return Ragged(ptr, torch.tensor([v for row in listed for v in row], dtype=torch.long))
+    return Ragged(ptr, whole_numbers("vertices", [v for row in listed for v in row]))
+
+
+def whole_numbers(what: str, values: object) -> Tensor:
+    """``values`` as integers; TypeError where that would cut something off."""
+    found = torch.as_tensor(values)
+    if found.numel() and (found.is_floating_point() or found.dtype == torch.bool):
+        raise TypeError(f"{what} must be whole numbers, got {found.dtype}")
+    return found.long()

@@ -233,7 +233,7 @@ class CellComplex:
     def __len__(self) -> int:
         return self.num_complexes
 
-    def __getitem__(self, index: int) -> CellComplex:
+    def __getitem__(self, index: int | slice) -> CellComplex:
         return batching.single(self, index)
 
     def __iter__(self) -> Iterator[CellComplex]:

@@ -43,7 +43,7 @@ class Lifting(ABC):
             return self(complex.to("cpu")).to(device)
         if complex.num_complexes == 1 or self.lifts_unions:
             return self.lift(complex)
-        return batch([self.lift(part) for part in complex])
+        return batch([self.lift(part) for part in complex]) if len(complex) else complex
 
     def read(self, graph: Graph) -> CellComplex:
         """The input as a complex; TypeError or ValueError where it is not a graph."""

@@ -25,11 +25,7 @@ class PointLifting(Lifting):
     def read(self, graph: Any) -> CellComplex:
         if isinstance(graph, Tensor | np.ndarray):
             positions = torch.as_tensor(graph)
-            if positions.dim() != 2 or not positions.is_floating_point():
-                raise ValueError(
-                    f"{type(self).__name__} takes positions as a floating-point tensor (n, dim), "
-                    f"got {positions.dtype} of shape {tuple(positions.shape)}"
-                )
+            self._check(positions)
             complex = CellComplex((len(positions),), [], positions=positions)
         else:
             complex = super().read(graph)
@@ -38,10 +34,19 @@ class PointLifting(Lifting):
                 f"{type(self).__name__} needs positions: give a tensor (n, dim) or a complex with "
                 "positions, for example complex.replace(positions=...)"
             )
+        self._check(complex.positions)
         finite = complex.positions.isfinite().all(1)
         if not bool(finite.all()):
             raise ValueError(f"the position of vertex {int(finite.long().argmin())} is not finite")
         return complex
+
+    def _check(self, positions: Tensor) -> None:
+        whole = not positions.is_floating_point()
+        if whole or positions.dim() != 2 or positions.shape[1] == 0:
+            raise ValueError(
+                f"{type(self).__name__} takes positions as a floating-point tensor (n, dim), dim "
+                f"at least 1, got {positions.dtype} of shape {tuple(positions.shape)}"
+            )
 
 
 @register("rips")

@@ -18,7 +18,8 @@ def gauge_transform(
 ) -> CellularSheaf:
     """The same sheaf in the coordinates ``x'_c = g_c x_c``: ``F'_{f<c} = g_c F_{f<c} g_f^-1``.
 
-    Laplacians change as ``L' = g^-T L g^-1``, transports as ``T'_{uv} = g_v T_{uv} g_u^-1``.
+    Transports change as ``T'_{uv} = g_v T_{uv} g_u^-1``; the Laplacian of vertices, where gauges of
+    edges are orthogonal or left out, as ``L' = g^-T L g^-1``.
 
     Args:
         sheaf: any sheaf.
@@ -34,11 +35,11 @@ def gauge_transform(
     complex = sheaf.complex
     for r, change in g.items():
         check_maps(f"gauges[{r}]", change, complex.num_cells(r), sheaf.stalk_dim, sheaf.device)
+    back = {r: inverse(change, orthogonal) for r, change in g.items()}
     maps: dict[int, Maps] = {}
     for r, old in sheaf.maps.items():
         incidence = complex.incidence(r)
-        back = inverse(g.get(r - 1), orthogonal)
-        new = multiply(old, take(back, incidence.face))
+        new = multiply(old, take(back.get(r - 1), incidence.face))
         maps[r] = multiply(take(g.get(r), incidence.cell), new)
     kept = sheaf.orthogonal and orthogonal
     return CellularSheaf(complex, sheaf.stalk_dim, maps, weights=sheaf.weights, orthogonal=kept)

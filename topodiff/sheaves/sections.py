@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _DENSE = 300
 _LARGEST_DENSE = 10_000
 _STEPS = 8
+_SHIFT = 1e-12  # of the factorised matrix, which has no inverse otherwise
 
 
 def incidence_at(complex: CellComplex, rank: int) -> Incidence:
@@ -64,23 +65,35 @@ def coboundary_matrix(sheaf: CellularSheaf, rank: int) -> sp.csr_matrix:
     return block_matrix(incidence, sign_maps(maps, incidence), sheaf.stalk_dim)
 
 
-def global_sections(sheaf: CellularSheaf, tol: float = 1e-9) -> Tensor:
+def global_sections(sheaf: CellularSheaf, tol: float | None = None) -> Tensor:
     """(n_0, d, k) orthonormal basis of the sections that agree over every edge.
 
     Args:
         sheaf: any sheaf; weights do not matter.
-        tol: directions with ``|delta x|^2 <= tol |L|`` for unit x count as sections, |L| bounded by
-            the row sums of ``L = delta^T delta``.
+        tol: see :func:`null_space`, of ``delta^T delta``; by default one that forgives the rounding
+            of maps along some hundred edges.
     """
     delta = coboundary_matrix(sheaf, 0).astype(np.float64)
-    basis = null_space((delta.T @ delta).tocsr(), tol)
     dtype = sheaf.dtype or torch.get_default_dtype()
+    if tol is None:
+        rounding = 100 * torch.finfo(dtype).eps if sheaf.dtype else 0.0
+        tol = max(rounding**2, default_tolerance(delta.shape[1]))
+    basis = null_space((delta.T @ delta).tocsr(), tol)
     shape = (sheaf.complex.shape[0], sheaf.stalk_dim, basis.shape[1])
     return torch.from_numpy(basis).reshape(shape).to(sheaf.device, dtype)
 
 
-def null_space(matrix: sp.csr_matrix, tol: float = 1e-9) -> np.ndarray:
-    """(n, k) orthonormal basis of the kernel of a symmetric positive semidefinite matrix.
+def default_tolerance(n: int) -> float:
+    """What rounding makes of a zero eigenvalue of an (n, n) matrix in double precision."""
+    return max(n, _DENSE) * float(np.finfo(np.float64).eps)
+
+
+def null_space(matrix: sp.csr_matrix, tol: float | None = None) -> np.ndarray:
+    """(n, k) orthonormal basis of the kernel of a symmetric positive semidefinite matrix A.
+
+    It is that of ``S A S`` with ``S = diag(A)^{-1/2}``, carried back: large and small rows count
+    alike. Eigenvalues of ``S A S`` up to ``tol`` times its largest row sum count as zero; the
+    default is :func:`default_tolerance`.
 
     Up to 300 rows by dense eigenvectors; above, by inverse iteration on blocks (which finds
     repeated eigenvalues, where a single Krylov sequence may not) with one sparse LU factorisation.
@@ -90,12 +103,21 @@ def null_space(matrix: sp.csr_matrix, tol: float = 1e-9) -> np.ndarray:
         ValueError: for entries that are not finite, and for a kernel of about half the dimensions
             of a matrix of more than 10,000 rows.
     """
+    if not np.isfinite(matrix.data).all():
+        raise ValueError("the matrix has entries that are not finite: check maps with validate()")
+    diagonal = matrix.diagonal()
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    scaled = sp.diags(scale) @ matrix @ sp.diags(scale)
+    vectors = _kernel(scaled, default_tolerance(matrix.shape[0]) if tol is None else tol)
+    return np.linalg.qr(scale[:, None] * vectors)[0]
+
+
+def _kernel(matrix: sp.csr_matrix, tol: float) -> np.ndarray:
+    """Eigenvectors of eigenvalues up to ``tol`` times the largest row sum."""
     n = matrix.shape[0]
     bound = float(abs(matrix).sum(axis=1).max()) if matrix.nnz else 0.0
-    if not np.isfinite(bound):
-        raise ValueError("the matrix has entries that are not finite: check maps with validate()")
     if n > _DENSE and bound > 0.0:
-        shifted = (matrix + 1e-3 * tol * bound * sp.identity(n)).tocsc()
+        shifted = (matrix + _SHIFT * bound * sp.identity(n)).tocsc()
         solve = scipy.sparse.linalg.splu(
             shifted,
             permc_spec="MMD_AT_PLUS_A",

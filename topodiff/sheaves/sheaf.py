@@ -67,7 +67,7 @@ class CellularSheaf:
         ranks = range(1, self.complex.rank + 1)
         for r, maps in self.maps.items():
             if r not in ranks:
-                raise ValueError(f"maps[{r}] given, but the complex has ranks up to {ranks[-1:]}")
+                raise ValueError(f"maps[{r}] given, but the complex has rank {self.complex.rank}")
             incidence = self.complex.incidence(r)
             device = incidence.face.device
             check_maps(f"maps[{r}]", maps, incidence.nnz, self.stalk_dim, device)
@@ -222,7 +222,7 @@ class CellularSheaf:
         weights."""
         return sections.coboundary_matrix(self, rank)
 
-    def global_sections(self, tol: float = 1e-9) -> Tensor:
+    def global_sections(self, tol: float | None = None) -> Tensor:
         """(n_0, d, k) orthonormal basis of ``H^0 = ker delta_0``; see :mod:`.sections`."""
         return sections.global_sections(self, tol)
 

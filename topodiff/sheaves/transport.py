@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.cells import cell_vertices
+from topodiff.complexes.cells import cell_vertices, whole_numbers
 from topodiff.sheaves.maps import inverse, multiply, take, to_matrices
 
 if TYPE_CHECKING:
@@ -34,10 +34,11 @@ def path_transport(sheaf: CellularSheaf, path: Sequence[int]) -> Tensor:
     """(d, d) transport along a path of vertices (the identity for a path of one vertex).
 
     Raises:
+        TypeError: for vertices that are no integers.
         ValueError: for an empty path, for neighbours in the path that are not joined by an edge,
             and where a map on the way is singular.
     """
-    vertices = torch.as_tensor(list(path), dtype=torch.long, device=sheaf.device)
+    vertices = whole_numbers("vertices of a path", list(path)).to(sheaf.device)
     if vertices.numel() == 0:
         raise ValueError("a path has at least one vertex, got none")
     if vertices.min() < 0 or vertices.max() >= sheaf.complex.shape[0]:
@@ -61,12 +62,15 @@ def cell_holonomies(sheaf: CellularSheaf) -> Tensor:
     following = torch.arange(1, vertex.numel() + 1, device=vertex.device)
     following[ptr[1:] - 1] = ptr[:-1]
     steps = _steps(sheaf, *_entries(sheaf.complex, vertex, vertex[following]))
-    length = ptr.diff()
-    product = torch.eye(sheaf.stalk_dim).to(steps).expand(length.numel(), -1, -1)
-    for k in range(int(length.max()) if length.numel() else 0):
-        step = steps[(ptr[:-1] + k).clamp(max=vertex.numel() - 1)]
-        product = torch.where((k < length)[:, None, None], step @ product, product)
-    return product
+    length, order = ptr.diff().sort(descending=True)
+    start, longest = ptr[:-1][order], int(length[0]) if length.numel() else 0
+    steps_to_go = torch.arange(longest, device=length.device)
+    longer = length.numel() - torch.searchsorted(length.flip(0), steps_to_go, right=True)
+    current, done = torch.eye(sheaf.stalk_dim).to(steps).expand(length.numel(), -1, -1), []
+    for k, count in enumerate(longer.tolist()):  # so many cells have a k-th step
+        done.append(current[count:])
+        current = steps[start[:count] + k] @ current[:count]
+    return torch.cat([current, *reversed(done)])[order.argsort()]
 
 
 def _steps(sheaf: CellularSheaf, leaving: Tensor, arriving: Tensor) -> Tensor:

@@ -54,23 +54,31 @@ def to_gudhi(
 
     Args:
         complex: every r-cell has r + 1 vertices.
-        filtration: rank -> (n_r,) or (n_r, 1) values; ranks left out, and all by default, get 0.
-            A coface with a smaller value than its face is raised to it.
+        filtration: rank -> (n_r,) or (n_r, 1) values; for ranks left out, and all by default, 0. A
+            coface with a smaller value than its face is raised to it, so values of vertices alone,
+            if positive, give the lower-star filtration.
 
     Raises:
-        ValueError: where a cell is not a simplex, or a filtration has the wrong length.
+        ValueError: where a cell is not a simplex, or a filtration has a rank that the complex has
+            not, or the wrong length.
     """
     import gudhi
 
     if not is_simplicial(complex):
         raise ValueError("a gudhi tree holds simplices, but the complex has other cells")
-    tree = gudhi.SimplexTree()
+    given = dict(filtration or {})
+    if unknown := given.keys() - range(complex.rank + 1):
+        raise ValueError(f"the complex has ranks 0 to {complex.rank}, filtration has {unknown}")
+    tree, values = gudhi.SimplexTree(), torch.zeros(0)
     for r, count in enumerate(complex.shape):
-        values = (filtration or {}).get(r, torch.zeros(count)).detach().cpu().double().flatten()
-        if values.numel() != count:
-            raise ValueError(f"filtration[{r}] has {values.numel()} values for {count} {r}-cells")
-        rows = cell_vertices(complex, r).index.reshape(-1, r + 1)
+        own = torch.as_tensor(given.get(r, torch.zeros(count))).detach().cpu().double().flatten()
+        if own.numel() != count:
+            raise ValueError(f"filtration[{r}] has {own.numel()} values for {count} {r}-cells")
+        if r:  # here, as gudhi would lower the faces instead
+            face, cell = complex.boundary_index(r).cpu()
+            own = own.scatter_reduce(0, cell, values[face], "amax")
+        values = own
         if count:
+            rows = cell_vertices(complex, r).index.reshape(-1, r + 1)
             tree.insert_batch(rows.T.cpu().numpy(), values.numpy())
-    tree.make_filtration_non_decreasing()
     return tree

@@ -15,6 +15,9 @@ from topodiff.complexes.complex import CellComplex
 if TYPE_CHECKING:
     import networkx as nx
 
+# names, for errors, and attributes
+_Rows = Sequence[tuple[str, Mapping[str, Any]]]
+
 
 def from_networkx(
     graph: nx.Graph,
@@ -47,8 +50,8 @@ def from_networkx(
     index = torch.tensor([[number[u], number[v]] for u, v, _ in ends], dtype=torch.long)
     edges, place = canonical_edges(len(number), index.reshape(-1, 2).T, self_loops)
     order = torch.argsort(place)[place.numel() - edges.shape[1] :].tolist()
-    nodes = {f"node {node!r}": data for node, data in graph.nodes(data=True)}
-    links = {f"edge ({ends[k][0]!r}, {ends[k][1]!r})": ends[k][2] for k in order}
+    nodes = [(f"node {node!r}", data) for node, data in graph.nodes(data=True)]
+    links = [(f"edge ({ends[k][0]!r}, {ends[k][1]!r})", ends[k][2]) for k in order]
     return CellComplex(
         (len(number), edges.shape[1]),
         [edge_boundary(edges)],
@@ -72,16 +75,16 @@ def _check_graph(graph: Any) -> None:
         )
 
 
-def _columns(rows: Mapping[str, Mapping[str, Any]], keys: Sequence[str]) -> Tensor | None:
+def _columns(rows: _Rows, keys: Sequence[str]) -> Tensor | None:
     if isinstance(keys, str):
         raise TypeError(f"keys must be a list of attribute names, got the string {keys!r}")
     return torch.cat([_column(rows, key) for key in keys], 1) if keys else None
 
 
-def _column(rows: Mapping[str, Mapping[str, Any]], key: str) -> Tensor:
+def _column(rows: _Rows, key: str) -> Tensor:
     """(n, width) the values of one attribute."""
     values, width = [], None
-    for name, data in rows.items():
+    for name, data in rows:
         if key not in data:
             raise ValueError(f"{name} has no attribute {key!r}; it has {sorted(map(str, data))}")
         value = np.asarray(data[key]).reshape(-1)

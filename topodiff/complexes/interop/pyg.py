@@ -123,7 +123,15 @@ def to_pyg(complex: CellComplex) -> Data:
     if complex._ptr is not None:
         if not len(complex):
             raise ValueError("a union of no complexes has no Batch")
-        return pyg.Batch.from_data_list([to_pyg(part) for part in complex])
+        # parts with all ranks of the union: a Batch wants the same fields of all
+        return pyg.Batch.from_data_list(
+            [_to_data(complex.select([i])) for i in range(len(complex))]
+        )
+    return _to_data(complex)
+
+
+def _to_data(complex: CellComplex) -> Data:
+    pyg = optional_import("torch_geometric.data", "pyg")
     edges = complex.edge_index
     both = torch.cat([edges, edges.flip(0)], 1)
     order = torch.argsort(both[0] * max(complex.num_cells(0), 1) + both[1])
