@@ -4,7 +4,7 @@ which none are published. Widths, times and rates range about those of GRAND."""
 from __future__ import annotations
 
 from topodiff.training.diffusion import DIFFUSION
-from topodiff.training.node_benchmark import Options
+from topodiff.training.diffusion_settings import SEARCHED
 from topodiff.training.tuning import Search, Space
 
 # A first search, with residual maps and steps down to a quarter, found both to be worse.
@@ -25,7 +25,6 @@ SPACE: dict[str, Space] = {
     "graphcon-gcn": _OSCILLATOR,
     "graphcon-gat": {**_OSCILLATOR, "heads": [4, 8]},
 }
-_FIXED: Options = {"encode_activation": False, "step_dropout": 0.0, "epochs": 200, "patience": 40}
 
 
 def space_of(model: str) -> Space:
@@ -35,4 +34,4 @@ def space_of(model: str) -> Space:
     return SPACE[model]
 
 
-SEARCH = Search(DIFFUSION, space_of, lambda model: _FIXED)
+SEARCH = Search(DIFFUSION, space_of, lambda model: SEARCHED)
