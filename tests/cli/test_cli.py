@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from pathlib import Path
 
@@ -164,6 +165,62 @@ def test_resume_and_overwrite(table, tmp_path):
     assert train(table, out, "--overwrite", "--seed", "1").exit_code == 0
     assert (out / "mine.txt").exists()
     assert (out / "predictor.ckpt").read_bytes() != first
+
+
+def test_overwriting_spares_what_is_not_of_a_run(table, tmp_path):
+    out = tmp_path / "out"
+    assert train(table, out).exit_code == 0
+    notes = out / "member_notes"
+    notes.mkdir()
+    (notes / "thesis.txt").write_text("keep me")
+    (out / "member_1.csv").write_text("keep me")
+    assert train(table, out, "--overwrite").exit_code == 0
+    assert (notes / "thesis.txt").exists()
+    assert (out / "member_1.csv").exists()
+    within = out / "failures.csv"
+    within.write_bytes(table.read_bytes())
+    assert "would delete the table itself" in one_line(train(within, out, "--overwrite"))
+    assert within.read_bytes() == table.read_bytes()
+
+
+def test_resuming_what_was_killed_at_its_first_file(table, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / ".config.json.123.tmp").write_text("{")
+    assert train(table, out, "--resume").exit_code == 0
+
+
+def test_predictions_go_where_a_link_leads(trained, table, tmp_path):
+    real, link, pipe = (tmp_path / name for name in ("real.csv", "link.csv", "pipe"))
+    real.write_text("old")
+    link.symlink_to(real)
+    assert run("predict", trained, table, "--out", link).exit_code == 0
+    assert link.is_symlink()
+    assert len(read(real)) == 61
+    os.mkfifo(pipe)
+    assert "is no file" in one_line(run("predict", trained, table, "--out", pipe))
+
+
+def test_a_count_among_the_tested_is_no_class(tmp_path):
+    parts = ["train"] * 44 + ["val"] * 8 + ["test"] * 8
+    rows = [[s, int("O" in s), part] for s, part in zip(SMILES, parts, strict=True)]
+    rows[-1][1] = 2
+    path = write(tmp_path / "counts.csv", ["smiles", "n [/L]", "part"], rows)
+    given = ["--split", "given", "--split-column", "part"]
+    out = tmp_path / "out"
+    done = train(path, out, *given, target="n [/L]")
+    assert done.exit_code == 0, done.output
+    assert "n [/L]" in done.output
+    assert set(json.loads((out / "metrics.json").read_text())["test"]["mean"]) == {
+        "rmse", "mae", "r2",
+    }  # fmt: skip
+    refused = train(path, out, *given, "--overwrite", "--task", "classification", target="n [/L]")
+    assert "needs 0 or 1, got 2" in one_line(refused)
+
+
+def test_usage_puts_the_table_before_what_takes_several_values():
+    usage = " ".join(run("train", "--help").output.split())
+    assert re.search(r"Usage: \S+ train .*table.* \[OPTIONS\]", usage)
 
 
 def one_line(result):

@@ -59,6 +59,24 @@ def test_round_trip_through_a_folder(tmp_path):
     assert again.about == {"note": 1}
 
 
+def test_features_that_never_vary_are_left_out(tmp_path):
+    data = samples(30)
+    data = replace(data, features=torch.ones(30, 3))
+    ensemble, _ = train_ensemble(
+        data.select(range(20)), data.select(range(20, 30)), WIDTHS, SMALL, folder=tmp_path
+    )
+    ensemble.save(tmp_path)
+    assert torch.equal(Ensemble.load(tmp_path).predict(data).mean, ensemble.predict(data).mean)
+
+
+def test_masks_are_no_numbers():
+    data = samples(30)
+    for mask in (torch.ones(len(data), dtype=torch.bool), [True, False]):
+        with pytest.raises(TypeError, match="masks are none"):
+            data.select(mask)
+    assert len(data.select([])) == 0
+
+
 def test_features_must_match():
     (ensemble, _), _ = trained()
     with pytest.raises(ValueError, match="made for complexes without features"):

@@ -31,6 +31,23 @@ def test_r2_by_hand():
     assert metric("r2", p, t) == pytest.approx(1 - residual / total)
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e-4, 1.0, 1e6])
+@pytest.mark.parametrize("offset", [0.0, 1e3])
+def test_r2_knows_no_units(scale, offset):
+    g = torch.Generator().manual_seed(0)
+    y, p = torch.randn(2, 50, generator=g, dtype=torch.float64)
+    expected = metric("r2", p, y)
+    assert expected < 0.5
+    assert metric("r2", (p + offset) * scale, (y + offset) * scale) == pytest.approx(expected)
+
+
+def test_what_is_no_class_and_what_is_no_metric():
+    with pytest.raises(ValueError, match=r"roc_auc takes classes 0 and 1, got 0\.5"):
+        metric("roc_auc", torch.rand(3), torch.tensor([0.0, 1.0, 0.5]))
+    with pytest.raises(ValueError, match="no metric 'auc'"):
+        metric("auc", torch.rand(2), torch.tensor([0.0, 1.0]))
+
+
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=30))
 def test_roc_auc_is_the_share_of_ordered_pairs(pairs):
     p = torch.tensor([a / 5 for a, _ in pairs])

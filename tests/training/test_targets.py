@@ -75,6 +75,16 @@ def test_unusable_columns(column, task, message):
         Targets.fit(torch.tensor(column)[:, None], ["p"], task)
 
 
+def test_columns_are_classes_only_if_all_their_values_are():
+    y = torch.tensor([[0.0], [1.0], [1.0]])
+    assert Targets.fit(y, others=torch.tensor([[1.0], [torch.nan]])).tasks == ("classification",)
+    counts = Targets.fit(y, others=torch.tensor([[2.0]]))
+    assert counts.tasks == ("regression",)
+    assert counts.mean == pytest.approx((2 / 3,))
+    with pytest.raises(ValueError, match="needs 0 or 1, got 2"):
+        Targets.fit(y, tasks="classification", others=torch.tensor([[2.0]]))
+
+
 def test_zeros_and_ones_can_be_a_regression():
     assert Targets.fit(torch.tensor([[0.0], [1.0]]), tasks="regression").tasks == ("regression",)
 

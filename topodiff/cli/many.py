@@ -11,6 +11,11 @@ def many_values(*options: str) -> type[TyperCommand]:
     """A kind of command for which ``--option a b c`` means ``--option a --option b --option c``."""
 
     class Command(TyperCommand):
+        def collect_usage_pieces(self, ctx: Any) -> list[str]:
+            # arguments first: after an option that takes several values they would be some of these
+            first, *arguments = super().collect_usage_pieces(ctx)
+            return [*arguments, first]
+
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             spread: list[str] = []
             current = ""

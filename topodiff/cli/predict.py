@@ -27,6 +27,8 @@ def predict_command(
         raise ValueError(f"there is no folder {folder}")
     if not out.parent.is_dir() or out.is_dir():
         raise ValueError(f"{out} cannot be written: --out names a file in a folder that exists")
+    if out.exists() and not out.is_file():
+        raise ValueError(f"{out} is no file: predictions are written to one, then it is renamed")
     if out.exists() and out.samefile(table_path):
         raise ValueError(f"--out is the table itself ({out}): give another name")
     ensemble = Ensemble.load(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from topodiff import plotting
 from topodiff.cli.progress import training_progress
@@ -107,20 +109,35 @@ def _check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) 
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError as error:
         raise ValueError(f"{out} cannot be written: {error.strerror} in {nearest}") from None
-    if out.is_dir() and any(out.iterdir()):
+    if out.is_dir() and any(not _is_left_over(path) for path in out.iterdir()):
         if resume:
             _check_resumable(out, settings)
         elif not overwrite:
             raise ValueError(f"{out} is not empty: give --resume, --overwrite or another --out")
+        table = Path(settings.table).resolve()
+        if not resume and {table, *table.parents} & {path.resolve() for path in _own(out)}:
+            raise ValueError(f"--overwrite would delete the table itself ({table}): move it")
+
+
+def _is_left_over(path: Path) -> bool:
+    """Of a run that was killed while it wrote its first file."""
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def _own(out: Path) -> list[Path]:
+    """What a run writes into its folder."""
+    members = [p for p in out.glob("member_*") if re.fullmatch(r"member_\d+", p.name)]
+    return [*(out / name for name in (CONFIG, *RESULTS)), *(p for p in members if p.is_dir())]
 
 
 def _claim(out: Path, settings: Settings, resume: bool) -> None:
     """Make ``out``, empty of what an earlier run left there unless that is resumed."""
     if not resume:
-        for name in (CONFIG, *RESULTS):
-            (out / name).unlink(missing_ok=True)
-        for member in out.glob("member_*"):
-            shutil.rmtree(member)
+        for path in _own(out):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / CONFIG, settings.to_dict())
 
@@ -227,5 +244,5 @@ def _metrics_table(metrics: dict[str, Any]) -> Table:
         shown.add_column(kind, justify="right")
     for (name, part), values in sorted(rows.items()):
         cells = [values.get(kind, math.nan) for kind in kinds]
-        shown.add_row(name, part, *("-" if math.isnan(v) else f"{v:.4f}" for v in cells))
+        shown.add_row(Text(name), part, *("-" if math.isnan(v) else f"{v:.4g}" for v in cells))
     return shown

@@ -63,6 +63,8 @@ class FitConfig:
         for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
             if getattr(self, name) < low:
                 raise ValueError(f"{name} is at least {low}, got {getattr(self, name)}")
+        if self.seed >= 1 << 63:
+            raise ValueError(f"seed is less than 2^63, got {self.seed}")
         for name in ("learning_rate", "weight_decay", "clip"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is not negative, got {getattr(self, name)}")

@@ -137,20 +137,21 @@ def train_ensemble(
     in_channels: InChannels,
     config: TrainConfig,
     *,
-    names: Sequence[str] | None = None,
+    targets: Targets | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, Record], None] | None = None,
 ) -> tuple[Ensemble, list[Fitted]]:
     """Train ``config.members`` models on ``train``, each with its best epoch on ``valid``.
 
-    Scales of targets and features come from ``train`` alone.
+    Scales of targets and features come from ``train`` alone. Columns of zeros and ones, in both,
+    are classified if ``config.task`` is ``auto``.
 
     Args:
         train, valid: samples with targets, features not scaled.
         in_channels: rank -> features of the cells, as for the models in :mod:`topodiff.nn`.
         config: settings.
-        names: of the targets.
+        targets: made from ``train`` already, with names.
         folder: for checkpoints, in ``member_0``, ``member_1``, ...
         resume: go on from the checkpoints in ``folder``.
         on_epoch: called with the number of the member and the record of every epoch.
@@ -160,7 +161,8 @@ def train_ensemble(
     """
     if train.y is None:
         raise ValueError("the training samples have no targets")
-    targets = Targets.fit(train.y, names, config.task)
+    if targets is None:
+        targets = Targets.fit(train.y, None, config.task, valid.y)
     scaler = None if train.features is None else FeatureScaler.fit(train.features)
     train, valid = scale_features(train, scaler), scale_features(valid, scaler)
     done = []
@@ -190,10 +192,12 @@ def train_ensemble(
 
 
 def scale_features(samples: Samples, scaler: FeatureScaler | None) -> Samples:
-    """``samples`` with scaled features; ValueError where they have other ones than the models."""
+    """``samples`` with scaled features, without any if none varied in training; ValueError where
+    they have other ones than the models."""
     if (samples.features is None) != (scaler is None):
         what = "without" if scaler is None else "with"
         raise ValueError(f"the models were made for complexes {what} features as a whole")
     if scaler is None or samples.features is None:
         return samples
-    return dataclasses.replace(samples, features=scaler(samples.features))
+    features = scaler(samples.features) if scaler.width else None
+    return dataclasses.replace(samples, features=features)

@@ -9,8 +9,9 @@ from typing import Any
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Replace ``path`` by ``content``; whoever reads meanwhile sees the old file or the new one."""
-    path = Path(path)
+    """Replace ``path``, or what it links to, by ``content``; whoever reads meanwhile sees the old
+    file or the new one."""
+    path = Path(path).resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Metrics of predictions with missing targets, computed by torchmetrics."""
+"""Metrics of predictions with missing targets, those of classes computed by torchmetrics."""
 
 from __future__ import annotations
 
@@ -19,15 +19,24 @@ def metric(name: str, prediction: Tensor, target: Tensor) -> float:
 
     ``rmse`` root of the mean squared error, ``mae`` mean absolute error, ``r2`` coefficient of
     determination 1 - sum of squared errors / sum of squares about the mean, ``roc_auc`` area under
-    the ROC curve, ``average_precision``. NaN where the metric is undefined: no target at all, one
-    class only, or for r2 fewer than two different targets.
+    the ROC curve, ``average_precision``, both of probabilities. NaN where the metric is undefined:
+    no target at all, one class only, or for r2 fewer than two different targets.
+
+    Raises:
+        ValueError: an unknown name, or classes other than 0 and 1.
     """
+    if name not in (names := (*REGRESSION_METRICS, *CLASSIFICATION_METRICS)):
+        raise ValueError(f"there is no metric {name!r}; there are {', '.join(names)}")
     known = target.isfinite()
     p, t = prediction[known].double(), target[known].double()
     varied = t.numel() > 1 and bool(t.min() < t.max())
     if t.numel() == 0 or (name in HIGHER_IS_BETTER and not varied):
         return math.nan
-    return float(_functions()[name](p, t if name in REGRESSION_METRICS else t.long()))
+    if name in REGRESSION_METRICS:
+        return float(_functions()[name](p, t))
+    if bool(((t != 0) & (t != 1)).any()):
+        raise ValueError(f"{name} takes classes 0 and 1, got {t[(t != 0) & (t != 1)][0].item():g}")
+    return float(_functions()[name](p, t.long()))
 
 
 def _functions() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
@@ -37,7 +46,8 @@ def _functions() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     return {
         "rmse": lambda p, t: tm.mean_squared_error(p, t, squared=False),
         "mae": tm.mean_absolute_error,
-        "r2": tm.r2_score,
+        # torchmetrics takes squares below 1e-4 for zero: concentrations in mol/L would all score 1
+        "r2": lambda p, t: 1 - (p - t).square().sum() / (t - t.mean()).square().sum(),
         "roc_auc": tm.classification.binary_auroc,
         "average_precision": tm.classification.binary_average_precision,
     }
@@ -51,9 +61,17 @@ def evaluate(targets: Targets, prediction: Tensor, y: Tensor) -> dict[str, dict]
         prediction: (n, columns) values in units, or probabilities.
         y: (n, columns) with NaN for missing.
 
+    Raises:
+        ValueError: prediction and y of other shapes.
+
     Returns:
         ``{"columns": {name: {metric: value}}, "mean": {metric: value}}``.
     """
+    if not prediction.shape == y.shape == (len(y), len(targets)):
+        raise ValueError(
+            f"{len(targets)} targets, but predictions {tuple(prediction.shape)} and measured "
+            f"values {tuple(y.shape)}"
+        )
     columns = {}
     for t, (name, task) in enumerate(zip(targets.names, targets.tasks, strict=True)):
         wanted = REGRESSION_METRICS if task == REGRESSION else CLASSIFICATION_METRICS

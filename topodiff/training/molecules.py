@@ -60,14 +60,14 @@ def train_molecules(
         ValueError: no targets, an empty or overlapping split, a constant target, or another
             run's checkpoints; before any training.
     """
-    check_trainable(table, split, config)
+    targets = check_trainable(table, split, config)
     samples = molecule_samples(table, config.descriptors) if samples is None else samples
     ensemble, fitted = train_ensemble(
         samples.select(split.train),
         samples.select(split.val),
         in_channels(table.settings),
         config,
-        names=table.target_columns,
+        targets=targets,
         folder=folder,
         resume=resume,
         on_epoch=on_epoch,
@@ -88,17 +88,22 @@ def predict_molecules(ensemble: Ensemble, table: MoleculeTable, num_workers: int
     return ensemble.predict(molecule_samples(table, ensemble.config.descriptors, num_workers))
 
 
-def check_trainable(table: MoleculeTable, split: Split, config: TrainConfig) -> None:
-    """ValueError where :func:`train_molecules` could not go ahead; costs nothing."""
+def check_trainable(table: MoleculeTable, split: Split, config: TrainConfig) -> Targets:
+    """The targets; ValueError where :func:`train_molecules` could not go ahead; costs nothing."""
     if table.y is None:
         raise ValueError("the table has no targets: read it with target_columns")
     for name in ("train", "val"):
         if not getattr(split, name):
-            raise ValueError(f"the {name} part of the split of {len(table)} molecules is empty")
+            raise ValueError(
+                f"the {name} part of the split of {len(table)} molecules is empty: take another "
+                "split, or more molecules (ten at least for a random one)"
+            )
     numbers = [*split.train, *split.val, *split.test]
     if len(set(numbers)) < len(numbers):
         raise ValueError("a molecule is in two parts of the split")
     if min(numbers) < 0 or max(numbers) >= len(table):
         raise ValueError(f"the split names molecules beyond the {len(table)} of the table")
-    targets = Targets.fit(table.y[split.train], table.target_columns, config.task)
+    others = table.y[[*split.val, *split.test]]
+    targets = Targets.fit(table.y[split.train], table.target_columns, config.task, others)
     selecting_metric(config.fit.metric, targets, table.y[split.val])
+    return targets

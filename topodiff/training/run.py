@@ -104,7 +104,7 @@ class Run:
         if not torch.isfinite(loss):
             raise NonFiniteError(
                 f"the loss is {loss.item()} in {place}, from {_where(batch, losses)}; lower the "
-                f"learning rate ({self.schedule.rate:g}) or look at these complexes"
+                f"learning rate ({self.config.learning_rate:g}) or look at these complexes"
             )
         self.optimizer.zero_grad()
         loss.backward()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.cells import whole_numbers
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Samples:
         return len(self.complexes)
 
     def select(self, indices: Sequence[int] | Tensor) -> Samples:
-        """The samples of these numbers, in this order."""
-        which = torch.as_tensor(indices, dtype=torch.long)
+        """The samples of these numbers, in this order; TypeError for masks."""
+        which = whole_numbers("numbers of samples (masks are none)", indices)
         return Samples(
             self.complexes.select(which),
             None if self.y is None else self.y[which],

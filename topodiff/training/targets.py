@@ -30,22 +30,29 @@ class Targets:
 
     @classmethod
     def fit(
-        cls, y: Tensor, names: Sequence[str] | None = None, tasks: str | Sequence[str] = "auto"
+        cls,
+        y: Tensor,
+        names: Sequence[str] | None = None,
+        tasks: str | Sequence[str] = "auto",
+        others: Tensor | None = None,
     ) -> Targets:
         """Tasks and scales from the *training* targets ``y`` (n, columns).
 
-        With ``tasks="auto"`` a column of zeros and ones is a classification.
+        With ``tasks="auto"`` a column of zeros and ones is a classification, if ``others``, the
+        targets that models are validated and tested on, are zeros and ones too. Nothing else
+        depends on these.
 
         Raises:
             ValueError: a column is constant or empty, or a classification has other values
                 than 0 and 1.
         """
         y = y.double()
+        every = y if others is None else torch.cat([y, others.double()])
         names = tuple(names) if names is not None else tuple(f"y{t}" for t in range(y.shape[1]))
         kinds = [tasks] * y.shape[1] if isinstance(tasks, str) else list(tasks)
         if not len(names) == len(kinds) == y.shape[1]:
             raise ValueError(f"{y.shape[1]} targets, {len(names)} names and {len(kinds)} tasks")
-        found = [_column(y[:, t], names[t], kinds[t]) for t in range(y.shape[1])]
+        found = [_column(y[:, t], every[:, t], names[t], kinds[t]) for t in range(y.shape[1])]
         return cls(names, *(tuple(part) for part in zip(*found, strict=True)))
 
     def __len__(self) -> int:
@@ -106,18 +113,19 @@ class Targets:
         return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 
-def _column(column: Tensor, name: str, task: str) -> tuple[str, float, float]:
-    """(task, mean, std) of one column of targets."""
+def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, float, float]:
+    """(task, mean, std) of one column of targets; ``every`` has those that are not trained on."""
     values = column[column.isfinite()]
     if values.numel() == 0:
         raise ValueError(f"target {name!r} has no value among the training rows")
-    binary = bool(((values == 0) | (values == 1)).all())
+    strange = every[every.isfinite() & (every != 0) & (every != 1)]
+    binary = strange.numel() == 0
     if task == "auto":
         task = CLASSIFICATION if binary else REGRESSION
     if task not in (REGRESSION, CLASSIFICATION):
         raise ValueError(f"task is auto, regression or classification, got {task!r}")
     if task == CLASSIFICATION and not binary:
-        bad = values[(values != 0) & (values != 1)][0].item()
+        bad = strange[0].item()
         raise ValueError(f"target {name!r} is to be classified and needs 0 or 1, got {bad:g}")
     if values.min() == values.max():
         raise ValueError(
