@@ -67,6 +67,48 @@ def test_weights_are_positive_and_normalised(squash, normalization):
     )
 
 
+@pytest.mark.parametrize("score", [cosine, pearson])
+@pytest.mark.parametrize("size", [1e-30, 1e-7, 1e30])
+def test_angles_do_not_depend_on_lengths(score, size):
+    q, k = randn(N, 2, 5, seed=2), randn(N, 2, 5, seed=3)
+    found = score(size * q.float(), size * k.float(), LOOPS)
+    torch.testing.assert_close(found, score(q, k, LOOPS).float(), rtol=1e-4, atol=1e-5)
+
+
+def test_vectors_without_direction_have_no_angle():
+    k = randn(N, 2, 5, seed=3).float()
+    q = torch.zeros_like(k).requires_grad_()
+    (grad,) = torch.autograd.grad(cosine(q, k, LOOPS).sum(), q)
+    assert bool(grad.isfinite().all())
+    assert torch.equal(cosine(q, k, LOOPS), torch.zeros(LOOPS.nnz, 2))
+    # the mean of equal numbers is one of them up to rounding
+    for value in (0.1, 1 / 3, 1234.567):
+        assert torch.equal(pearson(q + value, k, LOOPS), torch.zeros(LOOPS.nnz, 2))
+
+
+def test_scores_of_directions_have_their_gradients():
+    q, k = (randn(N, 2, 3, seed=s).requires_grad_() for s in (2, 3))
+    for score in (cosine, pearson, exp_kernel):
+        assert torch.autograd.gradcheck(lambda q, k: score(q, k, LOOPS), (q, k))  # noqa: B023
+
+
+def test_distances_far_from_the_origin_keep_their_digits():
+    q, k = randn(N, 2, 5, seed=2), randn(N, 2, 5, seed=3)
+    q, k = (q + 1000).float(), (k + 1000).float()
+    exact = exp_kernel(q.double(), k.double(), LOOPS)
+    torch.testing.assert_close(exp_kernel(q, k, LOOPS).double(), exact, rtol=1e-4, atol=1e-6)
+
+
+def test_symmetric_softmax_keeps_rows_of_low_scores():
+    scores = randn(LOOPS.nnz, 2, seed=4)
+    scores = scores - 120 * (LOOPS.row % 2)[:, None]
+    found = attention_weights(scores.float(), LOOPS, normalization="sym")
+    a = torch.zeros(2, N, N, dtype=F64)
+    a[:, LOOPS.row, LOOPS.index] = scores.T.exp()
+    expected = (a / (a.sum(2, keepdim=True) * a.sum(1, keepdim=True)).sqrt()).mean(0)
+    torch.testing.assert_close(found.double(), expected[LOOPS.row, LOOPS.index], rtol=1e-4, atol=0)
+
+
 def test_softmax_of_columns_is_that_of_the_transpose():
     scores = randn(N, N, seed=5)
     full = Entries.from_pairs(*torch.ones(N, N).nonzero().T.contiguous(), N)
