@@ -178,6 +178,13 @@ def test_derivatives_of_the_harmonic_flow_see_the_metric_change(metric):
         assert torch.autograd.gradcheck(run, z.requires_grad_(), fast_mode=True)
 
 
+def test_a_metric_that_learns_is_reached_from_value_and_gradient():
+    scale = torch.tensor(2.0, dtype=F64, requires_grad=True)
+    energy, z = PolyakovEnergy(GRAPH, lambda s: scale * torch.ones_like(s)), randn(8, 2)
+    for found in (energy.value(z), energy.gradient(z).square().sum()):
+        assert float(torch.autograd.grad(found, scale)[0]) > 0
+
+
 def test_the_length_falls_as_the_square_of_its_gradient_along_the_harmonic_flow():
     z, eps, step = randn(8, 2), 0.3, 1e-5
     gradient = PolyakovEnergy(GRAPH, eps=eps).gradient(z)

@@ -59,7 +59,7 @@ class PolyakovEnergy(Energy):
 
     def value(self, z: Tensor) -> Tensor:
         y = self.delta @ z
-        return 0.5 * torch.dot(self.metric(_lengths(y)).detach(), squares(y))
+        return 0.5 * torch.dot(self.metric(_lengths(y).detach()), squares(y))
 
     def gradient(self, z: Tensor) -> Tensor:
         y = self.delta @ z
