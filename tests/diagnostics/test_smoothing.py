@@ -49,3 +49,12 @@ def test_mean_average_distance_written_out():
     assert float(mean_average_distance(lonely, same[:3])) == 0.0
     with pytest.raises(ValueError, match=r"shape \(5, channels\)"):
         mean_average_distance(path, x[:2])
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-25, 1e25])
+def test_mean_average_distance_does_not_depend_on_the_size_of_features(size):
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    x = (x.double() * size).float()
+    exact = mean_average_distance(CYCLE, x.double())
+    found = mean_average_distance(CYCLE, x)
+    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)

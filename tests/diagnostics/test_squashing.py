@@ -43,6 +43,13 @@ def test_resistances_of_series_and_parallel():
     torch.testing.assert_close(found, torch.tensor([0.75, 1.0], dtype=F64))
 
 
+def test_resistance_of_a_long_path():
+    n = 1500
+    long = CellComplex.from_edges(n, torch.stack([torch.arange(n - 1), torch.arange(1, n)]))
+    found = effective_resistance(long, torch.tensor([[0, 5], [n - 1, 7]]))
+    torch.testing.assert_close(found, torch.tensor([n - 1.0, 2.0], dtype=F64), rtol=1e-6, atol=0)
+
+
 def test_parts_that_are_not_connected():
     apart = CellComplex.from_edges(5, torch.tensor([[0, 2], [1, 3]]))  # 4 is isolated
     found = effective_resistance(apart, torch.tensor([[0, 0, 4], [1, 2, 0]]))

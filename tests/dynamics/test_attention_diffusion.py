@@ -1,8 +1,6 @@
-"""GRAND: exact solutions, limits, maximum principle, equivariance; weights and scores."""
+"""GRAND: exact solutions, limits, maximum principle, equivariance."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 import torch
@@ -19,83 +17,9 @@ from topodiff.dynamics import (
     Piecewise,
     adjacency,
     attention_weights,
-    cosine,
-    exp_kernel,
-    pearson,
     scaled_dot,
 )
 from topodiff.solvers import diffuse
-
-# ---- scores and weights
-
-
-def test_scores_written_out():
-    q, k = randn(N, 2, 5, seed=2), randn(N, 2, 5, seed=3)
-    qi, kj = q[LOOPS.row], k[LOOPS.index]
-    dots = (qi * kj).sum(-1)
-    torch.testing.assert_close(scaled_dot(q, k, LOOPS), dots / math.sqrt(5))
-    expected = torch.nn.functional.cosine_similarity(qi, kj, dim=-1)
-    torch.testing.assert_close(cosine(q, k, LOOPS), expected)
-    expected = torch.stack(
-        [
-            torch.stack(
-                [torch.corrcoef(torch.stack([a, b]))[0, 1] for a, b in zip(x, y, strict=True)]
-            )
-            for x, y in zip(qi, kj, strict=True)
-        ]
-    )
-    torch.testing.assert_close(pearson(q, k, LOOPS), expected)
-    expected = 1.5**2 * torch.exp(-(qi - kj).square().sum(-1) / (2 * 0.7**2))
-    torch.testing.assert_close(exp_kernel(q, k, LOOPS, 0.7, 1.5), expected)
-
-
-@pytest.mark.parametrize("squash", ["softmax", "squareplus", "shifted_squareplus"])
-@pytest.mark.parametrize("normalization", ["row", "col", "sym"])
-def test_weights_are_positive_and_normalised(squash, normalization):
-    scores = randn(LOOPS.nnz, 3, seed=4).requires_grad_()
-    w = attention_weights(scores, LOOPS, squash=squash, normalization=normalization)
-    a = dense(LOOPS, w.detach())
-    assert float(w.detach().min()) > 0
-    if normalization == "row":
-        torch.testing.assert_close(a.sum(1), torch.ones(N, dtype=F64))
-    elif normalization == "col":
-        torch.testing.assert_close(a.sum(0), torch.ones(N, dtype=F64))
-    else:
-        assert float(torch.linalg.matrix_norm(a, 2)) <= 1 + 1e-12
-    assert torch.autograd.gradcheck(
-        lambda s: attention_weights(s, LOOPS, squash=squash, normalization=normalization), scores
-    )
-
-
-def test_softmax_of_columns_is_that_of_the_transpose():
-    scores = randn(N, N, seed=5)
-    full = Entries.from_pairs(*torch.ones(N, N).nonzero().T.contiguous(), N)
-    w = attention_weights(scores.reshape(-1, 1), full, normalization="col")
-    torch.testing.assert_close(w.reshape(N, N), scores.softmax(0))
-
-
-def test_squareplus_does_not_see_edges_far_away_and_the_shifted_one_does():
-    scores = randn(LOOPS.nnz, 1, seed=6)
-    far = scores.clone()
-    far[-1] += 50.0  # an entry of the last row
-    first_rows = slice(0, int(LOOPS.ptr[-2]))
-    for squash, same in (("softmax", True), ("squareplus", True), ("shifted_squareplus", False)):
-        a = attention_weights(scores, LOOPS, squash=squash)[first_rows]
-        b = attention_weights(far, LOOPS, squash=squash)[first_rows]
-        assert torch.allclose(a, b, atol=1e-6) == same
-
-
-@pytest.mark.parametrize("squash", ["squareplus", "shifted_squareplus"])
-@pytest.mark.parametrize("normalization", ["row", "col", "sym"])
-def test_squareplus_keeps_its_digits_at_very_low_scores(squash, normalization):
-    scores = 100 * randn(LOOPS.nnz, 2, seed=9) - 500
-    options = {"squash": squash, "normalization": normalization}
-    exact = attention_weights(scores, LOOPS, **options)
-    found = attention_weights(scores.float(), LOOPS, **options)
-    torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
-
-
-# ---- the flow
 
 
 @pytest.mark.parametrize("normalization", ["row", "col", "sym"])

@@ -222,5 +222,8 @@ def test_what_rewiring_refuses():
         nearest_neighbors(U.clone().fill_(torch.nan), 2)
     with pytest.raises(ValueError, match="fraction must be in"):
         keep_heaviest(LOOPS, torch.ones(LOOPS.nnz), 0.0)
+    for shape in ((LOOPS.nnz, 2), (3,)):
+        with pytest.raises(ValueError, match=rf"weight must have shape \({LOOPS.nnz},\)"):
+            keep_heaviest(LOOPS, torch.ones(shape), 0.5)
     with pytest.raises(ValueError, match="teleport must be in"):
         personalized_pagerank(torch.ones(LOOPS.nnz), LOOPS, 2, teleport=1.0)

@@ -13,6 +13,7 @@ from topodiff.dynamics import (
     AttractorEnergy,
     DirichletEnergy,
     DoubleWellEnergy,
+    GradientFlow,
     HodgeEnergy,
     MixingEnergy,
     PDirichletEnergy,
@@ -23,6 +24,7 @@ from topodiff.dynamics import (
     adjacency,
 )
 from topodiff.operators import GraphLaplacian
+from topodiff.solvers import diffuse
 
 F64 = torch.float64
 
@@ -150,10 +152,73 @@ def test_polyakov_is_the_length_in_the_induced_metric():
     energy, length = PolyakovEnergy(GRAPH, eps=1e-6), PDirichletEnergy(GRAPH, 1, eps=1e-6)
     torch.testing.assert_close(2 * energy.value(z), length.value(z), rtol=1e-6, atol=0.0)
     torch.testing.assert_close(energy.gradient(z), length.gradient(z))
-    # the metric is held fixed in the gradient
+    # the metric is held fixed in the gradient, not in its derivatives
     (expected,) = torch.autograd.grad(energy.value(z), z)
     torch.testing.assert_close(energy.gradient(z), expected)
     torch.testing.assert_close(energy.frozen(z) @ z, energy.gradient(z))
+
+
+METRICS = {"induced": None, "gaussian": lambda s: (-s.square()).exp(), "length": lambda s: s}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_derivatives_of_the_harmonic_flow_see_the_metric_change(metric):
+    energy = PolyakovEnergy(GRAPH, METRICS[metric], eps=0.5)
+    z, u, v = randn(8, 2), randn(8, 2, seed=1), randn(8, 2, seed=2)
+    step = 1e-5
+    difference = energy.gradient(z + step * v) - energy.gradient(z - step * v)
+    product = energy.hessian_product(z, v)
+    torch.testing.assert_close(product, difference / (2 * step), rtol=1e-6, atol=1e-8)
+    symmetric = (v * energy.hessian_product(z, u)).sum()
+    torch.testing.assert_close((u * product).sum(), symmetric)
+    flow = GradientFlow(energy)
+    for solver in ("rk4", "implicit_euler"):
+        options = {"tol": 1e-13} if solver == "implicit_euler" else {}
+        run = lambda x: diffuse(flow, x, 0.3, solver, num_steps=3, **options).x  # noqa: B023, E731
+        assert torch.autograd.gradcheck(run, z.requires_grad_(), fast_mode=True)
+
+
+def test_a_metric_that_learns_is_reached_from_value_and_gradient():
+    scale = torch.tensor(2.0, dtype=F64, requires_grad=True)
+    energy, z = PolyakovEnergy(GRAPH, lambda s: scale * torch.ones_like(s)), randn(8, 2)
+    for found in (energy.value(z), energy.gradient(z).square().sum()):
+        assert float(torch.autograd.grad(found, scale)[0]) > 0
+
+
+def test_the_length_falls_as_the_square_of_its_gradient_along_the_harmonic_flow():
+    z, eps, step = randn(8, 2), 0.3, 1e-5
+    gradient = PolyakovEnergy(GRAPH, eps=eps).gradient(z)
+    length = PDirichletEnergy(GRAPH, 1, eps=eps)
+    rate = (length(z - step * gradient) - length(z + step * gradient)) / (2 * step)
+    torch.testing.assert_close(rate, -gradient.square().sum())
+
+
+@pytest.mark.parametrize(
+    "energy",
+    [PolyakovEnergy(GRAPH), *(PDirichletEnergy(GRAPH, p, eps=0.0) for p in (2, 2.5, 3, 3.5, 4))],
+    ids=str,
+)
+def test_derivatives_where_neighbours_are_equal(energy):
+    """Along any v the gradient grows by ``|v|^{p - 1}``: only p = 2 and a metric have a slope."""
+    x, v = torch.ones(8, 2, dtype=F64, requires_grad=True), randn(8, 2)
+    factor = {2.0: 1.0}.get(getattr(energy, "p", 0.0), 0.0)
+    if isinstance(energy, PolyakovEnergy):
+        factor = 1 / energy.eps
+    expected = factor * (GraphLaplacian(GRAPH) @ v)
+    product = energy.hessian_product(x, v)
+    torch.testing.assert_close(product, expected)
+    (third,) = torch.autograd.grad(product.square().sum(), x, allow_unused=True)
+    assert third is None or bool(third.isfinite().all())
+
+
+def test_p_energies_of_the_flat_form_of_a_sheaf_are_those_of_its_stalks():
+    energy = PDirichletEnergy(rotation_sheaf(), 1, eps=0.1)
+    for x in (randn(8, 2, C), randn(8, 2)):
+        flat = x.reshape(16, *x.shape[2:])
+        torch.testing.assert_close(energy.value(flat), energy.value(x))
+        torch.testing.assert_close(energy.gradient(flat), energy.gradient(x).reshape(flat.shape))
+    with pytest.raises(ValueError, match="the state must have shape"):
+        energy.value(randn(4, 4))
 
 
 def test_harmonic_energy_with_a_constant_metric_is_dirichlet():

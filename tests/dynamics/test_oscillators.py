@@ -79,6 +79,19 @@ def test_wave_with_a_source_and_a_speed_that_learns():
         Wave(GraphLaplacian(GRAPH, "random_walk"))
 
 
+def test_sources_and_damping_of_another_shape_are_refused():
+    operator, x = GraphLaplacian(GRAPH), randn(8, 3)
+    for solver in ("leapfrog", "rk4"):
+        with pytest.raises(ValueError, match=r"source must have the shape of the state, \(8, 3\)"):
+            diffuse(Wave(operator, source=torch.ones(4, dtype=F64)), x, 1.0, solver)
+        for shape in ((4,), (2, 8, 3)):
+            with pytest.raises(ValueError, match=r"damping must be one number, or broadcast"):
+                diffuse(Wave(operator, damping=torch.ones(shape, dtype=F64)), x, 1.0, solver)
+        for shape in ((), (1,), (3,), (8, 1), (8, 3)):
+            damping = torch.ones(shape, dtype=F64)
+            assert diffuse(Wave(operator, damping=damping), x, 1.0, solver).x.shape == (8, 3)
+
+
 # ---- GraphCON
 
 
@@ -98,6 +111,16 @@ def test_published_step_written_out():
         x = x + dt * y
     torch.testing.assert_close(found.x, x)
     torch.testing.assert_close(found.v, y)
+
+
+def test_an_operator_couples_as_the_function_that_applies_it():
+    operator, x = GraphLaplacian(GRAPH), randn(8, 3)
+    by_function = ControlledOscillator(lambda t, x: operator @ x)
+    found = ControlledOscillator(operator).acceleration(torch.zeros(()), x, x)
+    torch.testing.assert_close(found, by_function.acceleration(torch.zeros(()), x, x))
+    weights = torch.ones(12, dtype=F64, requires_grad=True)
+    learned = ControlledOscillator(GraphLaplacian(GRAPH, weights=weights))
+    assert [p is weights for p in learned.parameters()] == [True]
 
 
 def test_fixed_points_are_the_coupling_over_the_control():

@@ -11,6 +11,7 @@ from topodiff.dynamics import (
     AttentionDiffusion,
     DirichletEnergy,
     DoubleWellEnergy,
+    Energy,
     Entries,
     GradientFlow,
     Heat,
@@ -18,6 +19,7 @@ from topodiff.dynamics import (
     MixingEnergy,
     Piecewise,
     ReactionDiffusion,
+    Wave,
     adjacency,
     jacobian_norm,
     kinetic_energy,
@@ -69,6 +71,19 @@ def test_diffusivity_that_depends_on_time_counts_by_its_integral():
     torch.testing.assert_close(found, exact, rtol=1e-7, atol=1e-8)
 
 
+@pytest.mark.parametrize("solver", ["auto", "rk4", "implicit_euler"])
+@pytest.mark.parametrize(("of_rate", "of_state"), [(32, 64), (64, 32)])
+def test_a_rate_of_another_precision_keeps_that_of_the_state(solver, of_rate, of_state):
+    dtypes = {32: torch.float32, 64: F64}
+    rate = torch.tensor(0.5, dtype=dtypes[of_rate], requires_grad=True)
+    x = randn(8, 2).to(dtypes[of_state])
+    found = diffuse(Heat(GraphLaplacian(GRAPH), rate=rate), x, 1.0, solver).x
+    assert found.dtype == x.dtype
+    exact = diffuse(Heat(GraphLaplacian(GRAPH), rate=0.5), x, 1.0, solver).x
+    torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-6)
+    assert torch.autograd.grad(found.square().sum(), rate)[0].dtype == rate.dtype
+
+
 def test_mass_is_kept_and_a_wrong_source_refused():
     laplacian, x = GraphLaplacian(GRAPH), randn(8, 2)
     out = diffuse(Heat(laplacian), x, 3.0, "rk4").x
@@ -89,6 +104,21 @@ def test_neural_sheaf_diffusion_written_out():
     torch.testing.assert_close(moving(ZERO + 1, x), -2 * (laplacian @ x))
 
 
+def test_states_that_do_not_fit_the_mixing_are_refused():
+    graph, left, right = GraphLaplacian(GRAPH), randn(2, 2), randn(3, 3)
+    sheaf = SheafLaplacian(rotation_sheaf())
+    for law, shape in (
+        (MixedDiffusion(graph, left=left), (8, 3)),
+        (MixedDiffusion(sheaf, left=left), (16, 3)),
+        (MixedDiffusion(sheaf, left=right), (8, 2, 3)),
+    ):
+        with pytest.raises(ValueError, match=r"left mixes the stalks of states \(n, d, channels\)"):
+            law(ZERO, randn(*shape))
+    for shape in ((8, 2), (8,)):
+        with pytest.raises(ValueError, match="right mixes the 3 channels of a state"):
+            MixedDiffusion(graph, right=right)(ZERO, randn(*shape))
+
+
 # ---- gradient flows
 
 
@@ -99,6 +129,24 @@ def test_energy_falls_along_a_gradient_flow(solver):
     states = diffuse(GradientFlow(energy), x, 4.0, solver, num_steps=80, save_at=times).x
     values = torch.stack([energy.value(s) for s in states])
     assert bool((values.diff() < 0).all())
+
+
+def test_an_energy_is_no_law_itself():
+    with pytest.raises(TypeError, match=r"GradientFlow\(energy\)"):
+        diffuse(DirichletEnergy(GRAPH), randn(8, 2), 1.0)
+
+
+class Slope(Energy):
+    """``<b, x>``, whose Hessian product is the inherited one."""
+
+    def gradient(self, x):
+        return torch.ones_like(x)
+
+
+def test_a_constant_gradient_has_no_hessian():
+    x = randn(8, 2)
+    assert torch.equal(Slope().hessian_product(x, x), torch.zeros_like(x))
+    assert torch.equal(GradientFlow(Slope()).jvp(ZERO, x.requires_grad_(), x), torch.zeros_like(x))
 
 
 def rayleigh(x):
@@ -208,3 +256,17 @@ def test_kinetic_energy_over_time_and_its_gradient():
     assert float(torch.autograd.grad(found, x)[0].norm()) > 0
     with pytest.raises(ValueError, match="pass save_at"):
         time_integral(kinetic_energy, law, solution.ts[:1], solution.x[:1])
+
+
+def test_regularisers_of_constant_laws_operators_and_what_is_no_law_of_first_order():
+    x, weight = randn(8, 2), randn(8, 2).requires_grad_()
+    for law in (lambda t, x: torch.ones_like(x), lambda t, x: weight):
+        assert float(jacobian_norm(law, ZERO, x).detach()) == 0.0
+    laplacian, noise = GraphLaplacian(GRAPH), randn(8, 2, seed=1)
+    for term, extra in ((kinetic_energy, ()), (jacobian_norm, (noise,))):
+        expected = term(Heat(laplacian), ZERO, x, *extra)
+        torch.testing.assert_close(term(laplacian, ZERO, x, *extra), expected)
+        with pytest.raises(TypeError, match="first order in time, got Wave"):
+            term(Wave(laplacian), ZERO, x)
+        with pytest.raises(TypeError, match="a law is a LinearOperator"):
+            term("heat", ZERO, x)

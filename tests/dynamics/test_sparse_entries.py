@@ -74,3 +74,26 @@ def test_vertices_without_neighbours_stay_where_they_are():
         law = AttentionDiffusion.from_matrix(a)
         out = diffuse(law, x, 3.0, solver="rk4").x
         torch.testing.assert_close(out[[1, 3]], x[[1, 3]])
+
+
+def test_what_inference_keeps_serves_training():
+    fresh = CellComplex.from_edges(N, GRAPH.edge_index)
+    x, w = randn(N, 2).requires_grad_(), randn(N, seed=1).requires_grad_()
+    with torch.inference_mode():
+        a = adjacency(fresh, F64, normalization="row")
+        a.T @ a.T @ x
+        assert a.entries.both_ends
+    assert adjacency(fresh, F64, normalization="row") is a
+    index, ptr = a.entries.both_ends
+    for kept in (
+        a.weight,
+        a.entries.index,
+        a.entries.row_by_column,
+        a.entries.by_column,
+        index,
+        ptr,
+    ):
+        assert not kept.is_inference()
+    weight = EntryOperator(a.entries, w[a.entries.row] * a.weight)
+    (weight.T @ (weight @ (a @ x))).sum().backward()
+    assert bool(w.grad.isfinite().all())

@@ -262,6 +262,28 @@ def test_parity_plot_is_a_picture(tmp_path):
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_parity_plot_of_learnt_values_and_of_columns_that_nobody_measured(tmp_path):
+    predicted = torch.rand(3, 2, requires_grad=True)
+    measured = torch.tensor([[0.0, torch.nan], [1.0, torch.nan], [torch.nan, torch.nan]])
+    plotting.parity_plot(tmp_path / "p.png", ["y", "z"], predicted, measured, torch.zeros(3, 2))
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"must be \(n, 1\), one column for each name"):
+        plotting.parity_plot(tmp_path / "q.png", ["y"], predicted, measured, torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("given", [lambda t: t.tolist(), lambda t: t.numpy()])
+def test_lists_and_arrays_are_drawn_as_tensors(given, tmp_path):
+    values, places = torch.linspace(-1, 3, 7), given(PLACES)
+    figure = plotting.draw_complex(SQUARES, given(values), positions=places)
+    (dots,) = artists(figure, PathCollection)
+    np.testing.assert_allclose(dots.get_array(), values)
+    np.testing.assert_array_equal(dots.get_offsets(), PLACES)
+    figure = plotting.draw_spectrum({"before": given(values)})
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), values)
+    column = given(values.abs()[:, None])
+    plotting.parity_plot(tmp_path / "p.png", ["y"], column, column, column)
+
+
 def test_without_matplotlib_the_extra_is_named():
     code = (
         "import sys, torch, topodiff as td\n"

@@ -10,6 +10,7 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import Energy
+from topodiff.dynamics.scores import unit
 
 
 @torch.no_grad()
@@ -70,8 +71,8 @@ def mean_average_distance(complex: CellComplex, x: Tensor) -> Tensor:
     if complex.num_cells(1) == 0:
         return x.new_zeros(())
     tail, head = complex.edge_index
-    unit = x / x.norm(dim=1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
-    distance = 1 - (kernels.gather(unit, tail) * kernels.gather(unit, head)).sum(1)
+    direction = unit(x)
+    distance = 1 - (kernels.gather(direction, tail) * kernels.gather(direction, head)).sum(1)
     incidence = complex.incidence(1)
     at_faces = distance.repeat_interleave(2)
     mean = kernels.gather_reduce(at_faces, incidence.by_face, incidence.face_ptr, reduce="mean")

@@ -98,7 +98,8 @@ def effective_resistance(
     apart = part[pairs[0]] != part[pairs[1]]
     b[:, apart] = 0
     laplacian = GraphLaplacian(complex, weights=None if weights is None else weights.double())
-    solved = linear_solve(laplacian, b, tol=tol)
+    # in exact arithmetic n steps are enough
+    solved = linear_solve(laplacian, b, tol=tol, max_iterations=max(1000, 2 * n))
     if solved.status != "converged":
         raise ValueError(f"the resistances did not converge: {solved.status}; raise tol")
     return torch.where(apart, torch.inf, (b * solved.x).sum(0))

@@ -35,9 +35,13 @@ class Energy:
         recorded = torch.is_grad_enabled()
         with torch.enable_grad():
             at = x if x.requires_grad else x.detach().requires_grad_()
+            gradient = self.gradient(at)
+            if not gradient.requires_grad:
+                return torch.zeros_like(v)
             # the Hessian is symmetric, so that one reverse pass gives its product
-            product = (self.gradient(at) * v).sum()
-            (found,) = torch.autograd.grad(product, at, create_graph=recorded)
+            (found,) = torch.autograd.grad(
+                gradient, at, v, create_graph=recorded, allow_unused=True, materialize_grads=True
+            )
         return found
 
     def rest_gradient(self, x: Tensor) -> Tensor:
@@ -47,7 +51,12 @@ class Energy:
         gradient = self.gradient(x)
         return gradient if self.operator is None else gradient - self.operator @ x
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, *more: Tensor) -> Tensor:
+        if more:
+            raise TypeError(
+                "an energy is a function of the state alone, and no law of motion f(t, x): its "
+                "flow is topodiff.dynamics.GradientFlow(energy)"
+            )
         return self.value(x)
 
     def __add__(self, other: Energy) -> Energy:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff.dynamics.energy import Energy
-from topodiff.dynamics.law import Control, Law, at, rescaled
+from topodiff.dynamics.law import Control, Law, at, rescaled, source_at
 from topodiff.operators import LinearOperator
 
 
@@ -72,15 +72,7 @@ class Heat(Law):
 
     def rest(self, t: Tensor, x: Tensor) -> Tensor:
         """s(t)."""
-        source = at(self.source, t)
-        if source is None:
-            return torch.zeros_like(x)
-        if source.shape != x.shape:
-            raise ValueError(
-                f"the source must have the shape of the state, {tuple(x.shape)}; got "
-                f"{tuple(source.shape)}"
-            )
-        return source
+        return source_at(self.source, t, x)
 
     def __repr__(self) -> str:
         return f"Heat({self.operator}, source={self.source is not None})"
@@ -111,6 +103,7 @@ class MixedDiffusion(Law):
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         left, right = at(self.left, t), at(self.right, t)
+        _check_mixing(left, right, x)
         operator = self.operator(t, x) if callable(self.operator) else self.operator
         mixed = x if right is None else x @ right
         if left is not None:
@@ -120,3 +113,16 @@ class MixedDiffusion(Law):
 
     def __repr__(self) -> str:
         return f"MixedDiffusion({self.operator})"
+
+
+def _check_mixing(left: Tensor | None, right: Tensor | None, x: Tensor) -> None:
+    """ValueError unless ``(I (x) left) x right`` has the shape of x."""
+    if left is not None and (x.dim() != 3 or left.shape != (x.shape[1],) * 2):
+        raise ValueError(
+            f"left mixes the stalks of states (n, d, channels), d = {left.shape[-1]}; got "
+            f"{tuple(x.shape)}"
+        )
+    if right is not None and (x.dim() < 2 or right.shape != (x.shape[-1],) * 2):
+        raise ValueError(
+            f"right mixes the {right.shape[-1]} channels of a state; got {tuple(x.shape)}"
+        )

@@ -46,6 +46,23 @@ def at(control: Any, t: Tensor) -> Any:
     return control(t) if callable(control) else control
 
 
+def source_at(source: Any, t: Tensor, x: Tensor) -> Tensor:
+    """s(t) for a state x; zeros where there is none.
+
+    Raises:
+        ValueError: for a source of another shape.
+    """
+    found = at(source, t)
+    if found is None:
+        return torch.zeros_like(x)
+    if found.shape != x.shape:
+        raise ValueError(
+            f"the source must have the shape of the state, {tuple(x.shape)}; got "
+            f"{tuple(found.shape)}"
+        )
+    return found
+
+
 class Law:
     """``dx/dt = law(t, x)``; of second order, ``d2x/dt2 = law.acceleration(t, x, v)``.
 
@@ -102,8 +119,8 @@ class Rescaled(LinearOperator):
     def __init__(self, factor: Tensor, operator: LinearOperator) -> None:
         if factor.numel() != 1:
             raise ValueError(f"the factor of an operator is one number, got {tuple(factor.shape)}")
-        dtype = operator.dtype or factor.dtype
-        super().__init__(operator.row_shape, operator.col_shape, dtype, operator.device)
+        # a tensor without dimensions leaves the dtype of what it multiplies
+        super().__init__(operator.row_shape, operator.col_shape, operator.dtype, operator.device)
         self.factor, self.operator = factor.reshape(()), operator
         self.symmetric = operator.symmetric
         self.positive_semidefinite = operator.positive_semidefinite and float(factor.detach()) >= 0

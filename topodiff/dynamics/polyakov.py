@@ -9,6 +9,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.dynamics.energy import Energy
+from topodiff.dynamics.total_variation import column, squares
 from topodiff.operators import Coboundary, GraphLaplacian
 
 
@@ -19,11 +20,18 @@ class PolyakovEnergy(Energy):
     Positions and features side by side, ``z = (u, alpha x)``, embed the graph; diffusion with a
     metric taken from z itself is the Beltrami flow (Sochen, Kimmel and Malladi, A general framework
     for low level vision, 1998; on graphs Chamberlain et al., Beltrami flow and neural diffusion on
-    graphs, 2021). Energy and gradient hold the metric fixed, as the variation of z does.
+    graphs, 2021).
+
+    The variation of z holds the metric: ``gradient(z) = delta^T w delta z`` is ``dE/dz`` at fixed
+    w, and so is the gradient that autograd finds through ``value``. The flow moves the metric along
+    with z, so that Hessian products and gradients through a flow see w change: they are those of
+    ``sum over edges of int_0^length w(s) s ds``, which is what falls by ``|gradient|^2``. For the
+    induced metric that is the length ``sum over edges of sqrt(length^2 + eps^2)``.
 
     Args:
         complex: the graph.
-        metric: maps lengths ``|z_u - z_v|`` (n_1,) to weights (n_1,). By default the induced metric
+        metric: maps lengths ``|z_u - z_v|`` (n_1,) to weights (n_1,), each from its own length:
+            then the flow has a symmetric Jacobian. By default the induced metric
             ``w = 1 / sqrt(length^2 + eps^2)``, whose flow decreases the length of the embedded
             graph, in one dimension its area.
         eps: of the induced metric.
@@ -46,18 +54,17 @@ class PolyakovEnergy(Energy):
         return (lengths.square() + self.eps**2).rsqrt()
 
     def edge_weights(self, z: Tensor) -> Tensor:
-        """(n_1,) the metric at z, without gradient."""
-        with torch.no_grad():
-            return self.metric((self.delta @ z).flatten(1).norm(dim=1))
+        """(n_1,) the metric at z."""
+        return self.metric(_lengths(self.delta @ z))
 
     def value(self, z: Tensor) -> Tensor:
-        square = (self.delta @ z).flatten(1).square().sum(1)
-        return 0.5 * torch.dot(self.edge_weights(z), square)
+        y = self.delta @ z
+        return 0.5 * torch.dot(self.metric(_lengths(y).detach()), squares(y))
 
     def gradient(self, z: Tensor) -> Tensor:
         y = self.delta @ z
-        weights = self.edge_weights(z)
-        return self.delta.T @ (weights.reshape(-1, *[1] * (y.dim() - 1)) * y)
+        weights = self.metric(_lengths(y))
+        return self.delta.T @ (column(weights, y) * y)
 
     def frozen(self, z: Tensor) -> GraphLaplacian:
         """The Laplacian of the metric at z, for a semi-implicit step."""
@@ -65,3 +72,10 @@ class PolyakovEnergy(Energy):
 
     def __repr__(self) -> str:
         return f"PolyakovEnergy({self.delta}, eps={self.eps:g})"
+
+
+def _lengths(y: Tensor) -> Tensor:
+    """Of rows; where they are 0, derivatives of any order through the root are 0, not NaN."""
+    square = squares(y)
+    positive = square > 0
+    return torch.where(positive, torch.where(positive, square, 1.0).sqrt(), 0.0)

@@ -9,10 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topodiff.solvers.law import System
+
 
 def kinetic_energy(law: Any, t: Tensor, x: Tensor) -> Tensor:
-    """``|dx/dt|^2`` at (t, x), the mean over the entries of x."""
-    return law(t, x).square().mean()
+    """``|dx/dt|^2`` at (t, x), the mean over the entries of x.
+
+    Args:
+        law: a law of first order, a function f(t, x) or an operator A for ``dx/dt = - A x``.
+
+    Raises:
+        TypeError: for a law of second order.
+    """
+    return _derivative(law, t, x).square().mean()
 
 
 def jacobian_norm(law: Any, t: Tensor, x: Tensor, noise: Tensor | None = None) -> Tensor:
@@ -20,14 +29,31 @@ def jacobian_norm(law: Any, t: Tensor, x: Tensor, noise: Tensor | None = None) -
     unit variance an unbiased estimate of the squared Frobenius norm over that number.
 
     Args:
+        law: as for :func:`kinetic_energy`.
         noise: e, of the shape of x; by default +1 or -1 at random.
+
+    Raises:
+        TypeError: for a law of second order.
     """
     if noise is None:
         noise = torch.randint_like(x, 0, 2) * 2 - 1
     with torch.enable_grad():
         at = x if x.requires_grad else x.detach().requires_grad_()
-        (product,) = torch.autograd.grad(law(t, at), at, noise, create_graph=True)
+        derivative = _derivative(law, t, at)
+        if not derivative.requires_grad:
+            return x.new_zeros(())
+        (product,) = torch.autograd.grad(
+            derivative, at, noise, create_graph=True, allow_unused=True, materialize_grads=True
+        )
     return product.square().mean()
+
+
+def _derivative(law: Any, t: Tensor, x: Tensor) -> Tensor:
+    """dx/dt."""
+    system = System(law, x)
+    if system.order != 1:
+        raise TypeError(f"regularisers are for laws of first order in time, got {law}")
+    return system(t, x)
 
 
 def time_integral(

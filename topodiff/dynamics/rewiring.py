@@ -14,7 +14,8 @@ _CHUNK = 1 << 22
 def nearest_neighbors(
     positions: Tensor, k: int, *, loops: bool = False, symmetric: bool = False
 ) -> Entries:
-    """For every point the k nearest others, nearest first (ties: the lower number).
+    """For every point the k nearest others, nearest first. Which of several as far come first
+    is open.
 
     Time n^2, memory a few megabytes.
 
@@ -67,9 +68,19 @@ def keep_heaviest(entries: Entries, weight: Tensor, fraction: float) -> Entries:
     """The entries with the largest weights, a ``fraction`` of them; loops always stay.
 
     GRAND-nl-rw keeps the edges of a densified graph with attention above a threshold (eq. 12).
+
+    Args:
+        entries: of the graph.
+        weight: (nnz,) one for each entry; for several heads their mean, say.
+        fraction: in (0, 1].
     """
     if not 0 < fraction <= 1:
         raise ValueError(f"fraction must be in (0, 1], got {fraction}")
+    if weight.shape != (entries.nnz,):
+        raise ValueError(
+            f"weight must have shape ({entries.nnz},), one for each of {entries}; got "
+            f"{tuple(weight.shape)}"
+        )
     count = round(fraction * entries.nnz)
     chosen = entries.index == entries.row
     chosen[weight.detach().topk(count).indices] = True

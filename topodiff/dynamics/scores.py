@@ -6,6 +6,7 @@ All scores rest on products ``q_i . k_j``, so there is no array of entries x cha
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -29,11 +30,11 @@ def scaled_dot(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
 
 def cosine(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
     """``cos(q_i, k_j)``; 0 for a vector of zeros."""
-    return kernels.edge_dot(_unit(q), _unit(k), entries.index, entries.ptr)
+    return kernels.edge_dot(unit(q), unit(k), entries.index, entries.ptr)
 
 
 def pearson(q: Tensor, k: Tensor, entries: Entries) -> Tensor:
-    """Correlation of the coordinates of q_i with those of k_j."""
+    """Correlation of the coordinates of q_i with those of k_j; 0 for a vector of equal ones."""
     return cosine(_centred(q), _centred(k), entries)
 
 
@@ -45,6 +46,9 @@ def exp_kernel(
     Args:
         length, size: numbers, or tensors without dimensions.
     """
+    # far from the origin squares would leave no digits for near points
+    centre = (q.detach().mean(0) + k.detach().mean(0)) / 2
+    q, k = q - centre, k - centre
     dots = kernels.edge_dot(q, k, entries.index, entries.ptr)
     own = q.square().sum(-1).index_select(0, entries.row)
     other = k.square().sum(-1).index_select(0, entries.index)
@@ -70,22 +74,48 @@ def attention_weights(
     if normalization == "col":
         return kernels.segment_weights(scores, entries.column_ptr, entries.by_column, squash)
     checks.check_choice("squash", squash, SQUASHES)
-    return normalize(entries, _positive(scores, squash), normalization).mean(1)
-
-
-def _positive(scores: Tensor, squash: str) -> Tensor:
-    """Up to a factor, which the normalisation takes out."""
-    if not scores.numel():
-        return scores
     if squash == "softmax":
-        # one factor for all entries of a head leaves the symmetric normalisation as it is
-        return (scores - scores.detach().amax(0)).exp()
-    return squareplus(scores - scores.max() if squash == "shifted_squareplus" else scores)
+        return _symmetric_softmax(scores, entries).mean(1)
+    if squash == "shifted_squareplus" and scores.numel():
+        scores = scores - scores.max()
+    return normalize(entries, squareplus(scores), normalization).mean(1)
 
 
-def _unit(x: Tensor) -> Tensor:
-    return x / x.square().sum(-1, keepdim=True).clamp(min=1e-10).sqrt()
+def _symmetric_softmax(scores: Tensor, entries: Entries) -> Tensor:
+    """``exp(s_ij) / sqrt(sum_k exp(s_ik) sum_k exp(s_kj))``: the geometric mean of the softmax over
+    rows and over columns, by logarithms, so that rows of scores far below the others keep their
+    weights."""
+    e = entries
+    rows = _log_softmax(scores, e.row, lambda x, how: kernels.segment_reduce(x, e.ptr, how))
+    columns = _log_softmax(
+        scores,
+        e.index,
+        lambda x, how: kernels.gather_reduce(x, e.by_column, e.column_ptr, reduce=how),
+    )
+    return ((rows + columns) / 2).exp()
+
+
+def _log_softmax(scores: Tensor, owner: Tensor, reduce: Callable[[Tensor, str], Tensor]) -> Tensor:
+    """``s - log(sum of exp(s))`` over the row or column that owns each entry."""
+    scores = scores - reduce(scores.detach(), "max").index_select(0, owner)
+    return scores - reduce(scores.exp(), "sum").index_select(0, owner).log()
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows divided by their lengths, of any size that a number can have; zeros stay."""
+    if x.shape[-1] == 0:
+        return x
+    # the direction does not depend on the size, so that no gradient goes through it
+    size = x.detach().abs().amax(-1, keepdim=True)
+    x = x / torch.where(size > 0, size, 1.0)
+    # the sum is 1 at least, or 0
+    return x * x.square().sum(-1, keepdim=True).clamp(min=1).rsqrt()
 
 
 def _centred(x: Tensor) -> Tensor:
-    return x - x.mean(-1, keepdim=True)
+    if x.shape[-1] == 0:
+        return x
+    centred = x - x.mean(-1, keepdim=True)
+    # what is left of equal coordinates is rounding, and no direction
+    largest = [v.detach().abs().amax(-1, keepdim=True) for v in (centred, x)]
+    return torch.where(largest[0] > 4 * torch.finfo(x.dtype).eps * largest[1], centred, 0.0)

@@ -48,21 +48,37 @@ class PDirichletEnergy(Energy):
 
     def _power(self, y: Tensor, exponent: float) -> Tensor:
         """``w (|y|^2 + eps^2)^exponent``, one number per cell."""
-        square = y.flatten(1).square().sum(1) if y.dim() > 1 else y.square()
-        # where eps = 0 the base may be 0: 0^0 = 1, and no derivative goes through the root
-        power = (square + self.eps**2) ** exponent if exponent else torch.ones_like(square)
+        base = squares(y) + self.eps**2
+        if float(exponent).is_integer():
+            power = base**exponent
+        else:
+            # at 0 no derivative goes through the root
+            positive = base > 0
+            power = torch.where(positive, torch.where(positive, base, 1.0) ** exponent, 0.0)
         return power if self.weights is None else self.weights * power
 
+    def _difference(self, x: Tensor) -> Tensor:
+        """``delta x`` with the stalks apart, which belong to one cell also in the flat form."""
+        channels = x.shape[self.delta._check_state(x) :]
+        return self.delta @ x.reshape(*self.delta.col_shape, *channels)
+
     def value(self, x: Tensor) -> Tensor:
-        return self._power(self.delta @ x, self.p / 2).sum() / self.p
+        return self._power(self._difference(x), self.p / 2).sum() / self.p
 
     def gradient(self, x: Tensor) -> Tensor:
-        y = self.delta @ x
-        return self.delta.T @ (_column(self._power(y, self.p / 2 - 1), y) * y)
+        y = self._difference(x)
+        pulled = self.delta.T @ (column(self._power(y, self.p / 2 - 1), y) * y)
+        return pulled.reshape(x.shape)
 
     def __repr__(self) -> str:
         return f"PDirichletEnergy({self.delta}, p={self.p:g}, eps={self.eps:g})"
 
 
-def _column(numbers: Tensor, like: Tensor) -> Tensor:
+def squares(y: Tensor) -> Tensor:
+    """``|y_c|^2`` of every cell c, over stalk and channels together."""
+    return y.flatten(1).square().sum(1) if y.dim() > 1 else y.square()
+
+
+def column(numbers: Tensor, like: Tensor) -> Tensor:
+    """One number per cell, to be multiplied with a cochain."""
     return numbers.reshape(-1, *[1] * (like.dim() - 1))

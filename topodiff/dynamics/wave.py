@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff.dynamics.dirichlet import QuadraticEnergy
-from topodiff.dynamics.law import Control, Law, at, rescaled
+from topodiff.dynamics.law import Control, Law, rescaled, source_at
 from topodiff.operators import LinearOperator
 
 
@@ -44,7 +44,13 @@ class Wave(Law):
         self.linear = source is None
 
     def acceleration(self, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
-        """``- c^2 A x - damping v + s(t)``."""
+        """``- c^2 A x - damping v + s(t)``.
+
+        Raises:
+            ValueError: for a source of another shape than the state, or a damping that does not
+                fit it.
+        """
+        _check_factor("damping", self.damping, v)
         return self.rest(t, x) - self.speed**2 * (self.operator @ x) - self.damping * v
 
     def linear_operator(self, t: Tensor) -> LinearOperator:
@@ -52,8 +58,7 @@ class Wave(Law):
 
     def rest(self, t: Tensor, x: Tensor) -> Tensor:
         """s(t)."""
-        source = at(self.source, t)
-        return torch.zeros_like(x) if source is None else source
+        return source_at(self.source, t, x)
 
     def energy(self, x: Tensor, v: Tensor) -> Tensor:
         """H, a number."""
@@ -71,7 +76,8 @@ class ControlledOscillator(Law):
     Its fixed points are ``x = act(F(x)) / gamma``. Published is the step ``symplectic_euler``.
 
     Args:
-        coupling: F, a function of (t, x): a graph convolution, an attention layer, an operator.
+        coupling: F, a function of (t, x): a graph convolution, an attention layer; or an operator A
+            for ``F = A x``.
         alpha: damping, a number or a tensor.
         gamma: control, a number or a tensor.
         activation: or none for the identity.
@@ -82,7 +88,7 @@ class ControlledOscillator(Law):
 
     def __init__(
         self,
-        coupling: Callable[[Tensor, Tensor], Tensor],
+        coupling: Callable[[Tensor, Tensor], Tensor] | LinearOperator,
         *,
         alpha: float | Tensor = 1.0,
         gamma: float | Tensor = 1.0,
@@ -95,13 +101,26 @@ class ControlledOscillator(Law):
 
     def acceleration(self, t: Tensor, x: Tensor, v: Tensor) -> Tensor:
         """``act(F(t, x)) - gamma x - alpha v``."""
-        force = self.coupling(t, x)
+        coupling = self.coupling
+        force = coupling @ x if isinstance(coupling, LinearOperator) else coupling(t, x)
         if self.activation is not None:
             force = self.activation(force)
         return _less(_less(force, self.gamma, x), self.damping, v)
 
     def __repr__(self) -> str:
         return "ControlledOscillator()"
+
+
+def _check_factor(name: str, factor: float | Tensor, x: Tensor) -> None:
+    """ValueError unless ``factor * x`` has the shape of x."""
+    if not isinstance(factor, Tensor) or factor.dim() == 0:
+        return
+    sizes = zip(reversed(factor.shape), reversed(x.shape), strict=False)
+    if factor.dim() > x.dim() or any(k not in (1, n) for k, n in sizes):
+        raise ValueError(
+            f"{name} must be one number, or broadcast to the shape of the state, "
+            f"{tuple(x.shape)}; got {tuple(factor.shape)}"
+        )
 
 
 def _less(y: Tensor, factor: float | Tensor, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
@@ -68,7 +69,7 @@ def cochain_values(complex: CellComplex, cochain: Tensor, rank: int) -> np.ndarr
             f"cochains are drawn on cells of rank 0 to {min(complex.rank, 2)} of this complex, got "
             f"rank {rank}"
         )
-    n = complex.num_cells(rank)
+    cochain, n = torch.as_tensor(cochain), complex.num_cells(rank)
     if tuple(cochain.shape) not in ((n,), (n, 1)):
         raise ValueError(
             f"a cochain of rank {rank} with one channel has shape ({n},), got "

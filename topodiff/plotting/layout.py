@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import networkx as nx
 import numpy as np
+import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
@@ -30,6 +31,7 @@ def layout(complex: CellComplex, positions: Tensor | None = None, seed: int = 0)
         graph.add_edges_from(complex.edge_index.T.tolist())
         found = nx.spring_layout(graph, seed=seed)
         return np.array([found[v] for v in range(n)]).reshape(n, 2)
+    given = torch.as_tensor(given)
     if given.dim() != 2 or given.shape[0] != n or given.shape[1] == 0:
         raise ValueError(f"positions must have shape ({n}, dim), got {tuple(given.shape)}")
     places = given.detach().double().cpu().numpy()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from topodiff.plotting.extra import new_figure
@@ -22,16 +24,36 @@ def parity_plot(
         names: of the columns.
         predicted, measured: (n, columns); rows with a NaN are left out.
         spread: (n, columns) drawn as error bars where it is a number.
+
+    Raises:
+        ValueError: for values that are not (n, columns).
+        ImportError: without matplotlib.
     """
+    values = [torch.as_tensor(v).detach().double().cpu() for v in (predicted, measured, spread)]
+    shape = (len(values[0]), len(names))
+    if any(v.shape != shape for v in values):
+        raise ValueError(
+            f"predicted, measured and spread must be (n, {len(names)}), one column for each name; "
+            f"got {', '.join(str(tuple(v.shape)) for v in values)}"
+        )
     figure = new_figure(4.2 * len(names), 4.2)
     for k, name in enumerate(names):
         axes = figure.add_subplot(1, len(names), k + 1)
-        known = measured[:, k].isfinite() & predicted[:, k].isfinite()
-        x, y, bar = measured[known, k], predicted[known, k], spread[known, k].nan_to_num(0.0)
-        both = [min(x.min().item(), y.min().item()), max(x.max().item(), y.max().item())]
-        axes.plot(both, both, color="0.6", linewidth=1)
-        axes.errorbar(x, y, bar, fmt="o", markersize=3, linewidth=0.8, alpha=0.7)
+        _draw_column(axes, *(v[:, k] for v in values))
         axes.set(xlabel=f"{name}, measured", ylabel=f"{name}, predicted", aspect="equal")
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=150)
     write_bytes(path, picture.getvalue())
+
+
+def _draw_column(axes: Any, predicted: Tensor, measured: Tensor, spread: Tensor) -> None:
+    """The rows with a value of both, and the diagonal; nothing where there are none."""
+    known = measured.isfinite() & predicted.isfinite()
+    if not bool(known.any()):
+        return
+    x, y = measured[known], predicted[known]
+    both = torch.stack([x, y])
+    ends = [float(both.min()), float(both.max())]
+    axes.plot(ends, ends, color="0.6", linewidth=1)
+    bar = spread[known].nan_to_num(0.0)
+    axes.errorbar(x, y, bar, fmt="o", markersize=3, linewidth=0.8, alpha=0.7)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from topodiff.plotting.extra import new_figure
@@ -27,7 +28,7 @@ def draw_spectrum(spectra: Mapping[str, Tensor], bins: int = 40) -> Any:
     """
     values = {}
     for name, given in spectra.items():
-        found = np.sort(given.detach().double().cpu().numpy())
+        found = np.sort(torch.as_tensor(given).detach().double().cpu().numpy())
         if found.ndim != 1 or found.size == 0 or not np.isfinite(found).all():
             raise ValueError(
                 f"a spectrum is a vector of finite eigenvalues, got shape {found.shape} for "
