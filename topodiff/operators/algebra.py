@@ -159,17 +159,20 @@ class BlockDiagonal(LinearOperator):
 
     def __init__(self, blocks: Tensor, shape: Shape, dtype: torch.dtype | None) -> None:
         super().__init__(shape, shape, dtype, blocks.device)
-        self.blocks = blocks
+        self.given = blocks
+
+    @property
+    def blocks(self) -> Tensor:
+        """The numbers or maps as they are now."""
+        return self.given
 
     def _apply(self, x: Tensor) -> Tensor:
-        blocks = self.blocks.to(x.dtype)
-        if blocks.dim() == 3:
-            return blocks @ x
-        return blocks.reshape(blocks.shape + (1,) * (x.dim() - blocks.dim())) * x
+        return _multiply(self.blocks, x)
 
     def _matrix(self) -> sp.csr_matrix:
         n, d = self.col_shape[0], math.prod(self.col_shape[1:])
-        matrices = to_matrices(self.blocks.detach(), n, d, self.blocks).cpu().numpy()
+        blocks = self.blocks.detach()
+        matrices = to_matrices(blocks, n, d, blocks).cpu().numpy()
         if n == 0:
             return sp.csr_matrix((0, 0), dtype=matrices.dtype)
         return sp.bsr_matrix((matrices, range(n), range(n + 1))).tocsr()
@@ -179,6 +182,14 @@ class BlockDiagonal(LinearOperator):
 
     def _blocks(self) -> Tensor:
         return self.blocks
+
+
+def _multiply(blocks: Tensor, x: Tensor) -> Tensor:
+    """Blocks times a state."""
+    blocks = blocks.to(x.dtype)
+    if blocks.dim() == 3:
+        return blocks @ x
+    return blocks.reshape(blocks.shape + (1,) * (x.dim() - blocks.dim())) * x
 
 
 class Congruence(LinearOperator):
@@ -198,10 +209,12 @@ class Congruence(LinearOperator):
         self.positive_semidefinite = operator.positive_semidefinite
 
     def _apply(self, x: Tensor) -> Tensor:
-        return self.scaling._apply(self.operator._apply(self.scaling._apply(x)))
+        s = self.scaling.blocks
+        return _multiply(s, self.operator._apply(_multiply(s, x)))
 
     def _apply_transpose(self, y: Tensor) -> Tensor:
-        return self.scaling._apply(self.operator._apply_transpose(self.scaling._apply(y)))
+        s = self.scaling.blocks
+        return _multiply(s, self.operator._apply_transpose(_multiply(s, y)))
 
     def _matrix(self) -> sp.csr_matrix:
         scaling = self.scaling._matrix()
