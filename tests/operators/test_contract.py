@@ -72,6 +72,10 @@ def _sheaf_cases():
         )
         cases[f"sheaf coboundary {kind}"] = (lambda m: Coboundary(sheaf(RINGS, m), 0), leaves[:1])
         cases[f"sheaf dirac {kind}"] = (lambda *m: Dirac(sheaf(RINGS, by_rank(m))), leaves)
+        cases[f"weighted sheaf dirac {kind}"] = (
+            lambda a, b, *w: Dirac(sheaf(RINGS, {1: a, 2: b}, weights=dict(enumerate(w)))),
+            [*leaves, *positive(*RINGS.shape)],
+        )
         cases[f"weighted sheaf {kind} rank 1"] = (
             lambda a, b, *w: SheafLaplacian(
                 sheaf(RINGS, {1: a, 2: b}, weights=dict(enumerate(w))), "augmented", rank=1

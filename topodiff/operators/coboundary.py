@@ -11,9 +11,10 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
-from topodiff.operators.algebra import BlockDiagonal, Transpose
+from topodiff.operators.algebra import BlockDiagonal, Product, Transpose
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.live import Live
+from topodiff.operators.scaling import WeightPower
 from topodiff.sheaves import CellularSheaf
 from topodiff.sheaves.sections import block_matrix, incidence_at, sign_maps
 
@@ -170,6 +171,20 @@ class Gram(LinearOperator):
 
     def _blocks(self) -> Tensor:
         return self.coboundary.squares(self.weight, self.down)
+
+
+def weighted_coboundary(domain: Domain, rank: int) -> LinearOperator:
+    """``W_{r+1}^{1/2} delta_r W_r^{-1/2}`` for the weights of a sheaf: delta in the orthonormal
+    coordinates ``W^{1/2} x``, which are those of Laplacians; delta itself without weights."""
+    delta = Coboundary(domain, rank)
+    weights = domain.weights if isinstance(domain, CellularSheaf) else {}
+    above, own = weights.get(rank + 1), weights.get(rank)
+    found: LinearOperator = delta
+    if own is not None:
+        found = Product(found, WeightPower(own, -0.5, delta.col_shape, delta.dtype))
+    if above is not None:
+        found = Product(WeightPower(above, 0.5, delta.row_shape, delta.dtype), found)
+    return found
 
 
 def complex_of(domain: Domain) -> CellComplex:
