@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from topodiff.operators.base import LinearOperator, Shape
+from topodiff.operators.base import LinearOperator, Number, Shape
 from topodiff.sheaves.maps import add, multiply, to_matrices, transpose
 
 
@@ -97,28 +97,47 @@ class Product(LinearOperator):
 
 
 class Scaled(LinearOperator):
-    """``s A`` for a number s."""
+    """``s A``.
 
-    def __init__(self, scalar: float, operator: LinearOperator) -> None:
+    Args:
+        factor: s, a real number or a tensor without dimensions, which counts as one in that it does
+            not change the dtype, and has a gradient. Its sign, on which ``positive_semidefinite``
+            depends, is read now.
+        operator: A.
+
+    Raises:
+        TypeError: for a tensor with dimensions, or of complex numbers.
+    """
+
+    def __init__(self, factor: Number, operator: LinearOperator) -> None:
+        if isinstance(factor, Tensor) and (factor.dim() or factor.is_complex()):
+            raise TypeError(
+                "the factor of an operator is a real number or a tensor without dimensions, got "
+                f"{tuple(factor.shape)} of {factor.dtype}; BlockDiagonal has one for each cell"
+            )
         super().__init__(operator.row_shape, operator.col_shape, operator.dtype, operator.device)
-        self.scalar, self.operator = scalar, operator
+        self.factor = factor if isinstance(factor, Tensor) else float(factor)
+        self.operator = operator
         self.symmetric = operator.symmetric
-        self.positive_semidefinite = operator.positive_semidefinite and scalar >= 0
+        self.positive_semidefinite = operator.positive_semidefinite and self._value() >= 0
+
+    def _value(self) -> float:
+        return float(self.factor.detach()) if isinstance(self.factor, Tensor) else self.factor
 
     def _apply(self, x: Tensor) -> Tensor:
-        return self.scalar * self.operator._apply(x)
+        return self.factor * self.operator._apply(x)
 
     def _apply_transpose(self, y: Tensor) -> Tensor:
-        return self.scalar * self.operator._apply_transpose(y)
+        return self.factor * self.operator._apply_transpose(y)
 
     def _matrix(self) -> sp.csr_matrix:
-        return self.scalar * self.operator._matrix()
+        return self._value() * self.operator._matrix()
 
     def _absolute(self) -> LinearOperator:
-        return Scaled(abs(self.scalar), self.operator._absolute())
+        return Scaled(abs(self._value()), self.operator._absolute())
 
     def _blocks(self) -> Tensor:
-        return self.scalar * self.operator._blocks()
+        return self.factor * self.operator._blocks()
 
 
 class Identity(LinearOperator):
