@@ -19,16 +19,19 @@ class Live(Generic[Value]):
     """
 
     def __init__(self) -> None:
-        self._kept: tuple[tuple, Value] | None = None
+        self._kept: tuple[list, Value] | None = None
 
     def __call__(
         self, tensors: Sequence[Tensor], formula: Callable[[], Value], *also: object
     ) -> Value:
         """``formula()``, which depends on ``tensors`` and on what ``also`` says."""
-        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-            return formula()
-        versions = [None if t.is_inference() else t._version for t in tensors]
-        state = (torch.is_inference_mode_enabled(), *also, *versions)
+        recorded = torch.is_grad_enabled()
+        state = [torch.is_inference_mode_enabled(), *also]
+        # a loop, since this comes before every product of a small operator
+        for t in tensors:
+            if recorded and t.requires_grad:
+                return formula()
+            state.append(None if t.is_inference() else t._version)
         if self._kept is None or self._kept[0] != state:
             self._kept = state, formula()
         return self._kept[1]
