@@ -13,6 +13,7 @@ from topodiff.operators import (
     GraphLaplacian,
     HodgeLaplacian,
     SheafLaplacian,
+    eigenvalues,
     harmonic_basis,
     hodge_decomposition,
     spectral_embedding,
@@ -147,6 +148,7 @@ def test_wrong_arguments():
         (torch.ones(4), r"weights\[1\] must have shape \(3,\)"),
         (torch.tensor([1.0, 0.0, 1.0]), r"weights\[1\]\[1\] is 0.0; weights must be positive"),
         (torch.tensor([1.0, 1.0, torch.nan]), r"weights\[1\]\[2\] is nan"),
+        (torch.tensor([torch.inf, 1.0, 1.0]), r"weights\[1\]\[0\] is inf; .*positive and finite"),
     ],
 )
 def test_wrong_weights(weights, message):
@@ -175,3 +177,26 @@ def test_operators_that_do_not_combine():
         single + double
     with pytest.raises(TypeError):
         edges + 1
+    for factor in (torch.ones(3), torch.tensor(1j)):
+        for combine in (lambda s: edges * s, lambda s: s * edges, lambda s: edges / s):
+            with pytest.raises(TypeError, match="a real number or a tensor without dimensions"):
+                combine(factor)
+
+
+def test_spectra_of_what_is_not_finite():
+    maps = torch.ones(6, 2, 2)
+    maps[1] = torch.nan
+    sheaf = CellularSheaf(TRIANGLE, 2, maps)
+    laplacian = SheafLaplacian(sheaf)
+    for call in (eigenvalues, SheafLaplacian.spectral_norm, lambda L: spectral_embedding(L, 2)):
+        with pytest.raises(ValueError, match="not finite: check its maps and weights"):
+            call(laplacian)
+    with pytest.raises(ValueError, match="not finite: check its maps and weights"):
+        Coboundary(sheaf, 0).spectral_norm()
+
+
+def test_no_iterations_are_refused():
+    empty = CellComplex.from_edges(0, NO_EDGES)
+    for operator in (GraphLaplacian(TRIANGLE), Coboundary(TRIANGLE, 0), GraphLaplacian(empty)):
+        with pytest.raises(ValueError, match="iterations must be a whole number >= 1, got 0"):
+            operator.spectral_norm(0)

@@ -72,6 +72,10 @@ def _sheaf_cases():
         )
         cases[f"sheaf coboundary {kind}"] = (lambda m: Coboundary(sheaf(RINGS, m), 0), leaves[:1])
         cases[f"sheaf dirac {kind}"] = (lambda *m: Dirac(sheaf(RINGS, by_rank(m))), leaves)
+        cases[f"weighted sheaf dirac {kind}"] = (
+            lambda a, b, *w: Dirac(sheaf(RINGS, {1: a, 2: b}, weights=dict(enumerate(w)))),
+            [*leaves, *positive(*RINGS.shape)],
+        )
         cases[f"weighted sheaf {kind} rank 1"] = (
             lambda a, b, *w: SheafLaplacian(
                 sheaf(RINGS, {1: a, 2: b}, weights=dict(enumerate(w))), "augmented", rank=1
@@ -125,6 +129,10 @@ CASES = {
     "algebra": (
         lambda m: 2.0 * (d := Coboundary(sheaf(RINGS, m), 0)).T @ d - 0.5 * (d.T @ d).identity(),
         [random_maps(RINGS, "matrix")[0]],
+    ),
+    "multiples": (
+        lambda m, s: (d := Coboundary(sheaf(RINGS, m), 0)).T @ d / s.sum() + (d.T @ d) * s[0],
+        [random_maps(RINGS, "matrix")[0], *positive(2)],
     ),
     **_sheaf_cases(),
 }
@@ -213,6 +221,30 @@ def test_scipy_view(case):
     np.testing.assert_allclose(view.rmatmat(y), matrix.T @ y, atol=1e-5)
     np.testing.assert_allclose(view.rmatvec(y[:, 0]), matrix.T @ y[:, 0], atol=1e-5)
     assert sp.issparse(matrix)
+    z = x + 1j * np.random.default_rng(1).standard_normal(x.shape)
+    np.testing.assert_allclose(view @ z, matrix @ z, atol=1e-5)
+    np.testing.assert_allclose(view @ z[:, 0], matrix @ z[:, 0], atol=1e-5)
+
+
+def test_scipy_view_without_columns():
+    """As many columns as a stalk has dimensions, of a matrix of 10 DIM rows and none, are no
+    state."""
+    operator = Coboundary(sheaf(RINGS, None), -1)
+    view = operator.scipy()
+    assert view.matmat(np.zeros((0, DIM))).shape == (operator.shape[0], DIM)
+    assert operator.T.scipy().rmatmat(np.zeros((0, DIM))).shape == (operator.shape[0], DIM)
+
+
+@pytest.mark.parametrize("number", [2, 2.0, np.float32(2), np.int64(2), torch.tensor(2.0).double()])
+def test_multiples(number):
+    laplacian = GraphLaplacian(RINGS)
+    x = torch.randn(10, 2, requires_grad=True)
+    for operator in (laplacian * number, number * laplacian, laplacian / (1 / number)):
+        assert operator.positive_semidefinite
+        assert operator.dtype is None
+        torch.testing.assert_close(operator @ x, 2 * (laplacian @ x))
+        torch.testing.assert_close(operator.diagonal(), 2 * laplacian.diagonal())
+    assert not (laplacian * -number).positive_semidefinite
 
 
 def test_gradients(case):

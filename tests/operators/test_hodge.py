@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topodiff.complexes import CellComplex
+from topodiff.liftings import RingLifting
 from topodiff.operators import (
     Boundary,
     Coboundary,
@@ -101,6 +102,18 @@ def test_least_squares_is_the_pseudo_inverse(seed):
     assert result.status == "converged"
     expected = np.linalg.pinv(delta.to_scipy().toarray().astype(float)) @ b.numpy()
     np.testing.assert_allclose(result.x, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_harmonic_basis_with_weights_in_any_precision(dtype):
+    """A sheet of triangles without those around one vertex, which is left alone: one hole."""
+    ring = RingLifting(3)(nx.triangular_lattice_graph(12, 24))
+    holed = CellComplex.from_simplices([t for t in ring.cells(2) if 84 not in t])
+    weights = {r: torch.rand(n, dtype=dtype) + 0.1 for r, n in enumerate(holed.shape)}
+    for r, expected in enumerate(holed.betti_numbers()):
+        basis = harmonic_basis(HodgeLaplacian(holed, r, weights=weights))
+        assert basis.dtype == dtype
+        assert basis.shape[1] == expected
 
 
 def test_harmonic_basis_of_a_large_complex():

@@ -5,8 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from topodiff.operators import inverse_sqrt
-from topodiff.sheaves import SpecialOrthogonal
+from topodiff.complexes import CellComplex
+from topodiff.operators import SheafLaplacian, inverse_sqrt
+from topodiff.operators.blocks import sheaf_blocks
+from topodiff.sheaves import CellularSheaf, SpecialOrthogonal
 
 
 def blocks(dim, values):
@@ -62,8 +64,26 @@ def test_kernel_of_a_singular_block():
     torch.testing.assert_close(inverse_sqrt(m) @ inverse_sqrt(m), torch.linalg.pinv(m))
 
 
-def test_not_a_number():
-    m = torch.eye(3).repeat(4, 1, 1)
-    m[2, 0, 0] = torch.nan
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 3, 3)])
+def test_not_a_number(shape, bad):
+    m = torch.ones(shape) if len(shape) < 3 else torch.eye(3).repeat(4, 1, 1)
+    m[2].view(-1)[0] = bad
     with pytest.raises(ValueError, match="block 2 is not finite"):
         inverse_sqrt(m)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("normalized", [True, "augmented"])
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_not_a_number_is_no_zero_in_training(shape, normalized, weighted):
+    path = CellComplex.from_edges(4, torch.tensor([[0, 1, 2], [1, 2, 3]]))
+    maps = torch.ones(6, *shape)
+    maps[0] = torch.nan
+    weights = torch.ones(3) if weighted else None
+    blocks = sheaf_blocks(maps, path.incidence(1), weights=weights, normalized=normalized)
+    for t in blocks:
+        assert t[0].isnan().all()
+        assert t[2:].isfinite().all()
+    with pytest.raises(ValueError, match="block 0 is not finite"):
+        SheafLaplacian(CellularSheaf(path, 2, maps, weights=weights), normalized)

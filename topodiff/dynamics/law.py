@@ -113,36 +113,10 @@ def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
         yield from _tensors(vars(value), seen)
 
 
-class Rescaled(LinearOperator):
-    """``s A`` for a tensor s without dimensions, with gradients to it."""
-
-    def __init__(self, factor: Tensor, operator: LinearOperator) -> None:
+def rescaled(factor: float | Tensor, operator: LinearOperator) -> LinearOperator:
+    """``s A`` for a number or a tensor with one entry, with gradients to it."""
+    if isinstance(factor, Tensor):
         if factor.numel() != 1:
             raise ValueError(f"the factor of an operator is one number, got {tuple(factor.shape)}")
-        # a tensor without dimensions leaves the dtype of what it multiplies
-        super().__init__(operator.row_shape, operator.col_shape, operator.dtype, operator.device)
-        self.factor, self.operator = factor.reshape(()), operator
-        self.symmetric = operator.symmetric
-        self.positive_semidefinite = operator.positive_semidefinite and float(factor.detach()) >= 0
-
-    def _apply(self, x: Tensor) -> Tensor:
-        return self.factor * self.operator._apply(x)
-
-    def _apply_transpose(self, y: Tensor) -> Tensor:
-        return self.factor * self.operator._apply_transpose(y)
-
-    def _matrix(self) -> Any:
-        return float(self.factor.detach()) * self.operator._matrix()
-
-    def _absolute(self) -> LinearOperator:
-        return Rescaled(self.factor.detach().abs(), self.operator._absolute())
-
-    def _blocks(self) -> Tensor:
-        return self.factor * self.operator._blocks()
-
-
-def rescaled(factor: float | Tensor, operator: LinearOperator) -> LinearOperator:
-    """``s A`` for a number or a tensor with one entry."""
-    if isinstance(factor, torch.Tensor):
-        return Rescaled(factor, operator)
+        return factor.reshape(()) * operator
     return operator if factor == 1 else factor * operator

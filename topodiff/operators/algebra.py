@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from topodiff.operators.base import LinearOperator, Shape
+from topodiff.operators.base import LinearOperator, Number, Shape
 from topodiff.sheaves.maps import add, multiply, to_matrices, transpose
 
 
@@ -97,28 +97,47 @@ class Product(LinearOperator):
 
 
 class Scaled(LinearOperator):
-    """``s A`` for a number s."""
+    """``s A``.
 
-    def __init__(self, scalar: float, operator: LinearOperator) -> None:
+    Args:
+        factor: s, a real number or a tensor without dimensions, which counts as one in that it does
+            not change the dtype, and has a gradient. Its sign, on which ``positive_semidefinite``
+            depends, is read now.
+        operator: A.
+
+    Raises:
+        TypeError: for a tensor with dimensions, or of complex numbers.
+    """
+
+    def __init__(self, factor: Number, operator: LinearOperator) -> None:
+        if isinstance(factor, Tensor) and (factor.dim() or factor.is_complex()):
+            raise TypeError(
+                "the factor of an operator is a real number or a tensor without dimensions, got "
+                f"{tuple(factor.shape)} of {factor.dtype}; BlockDiagonal has one for each cell"
+            )
         super().__init__(operator.row_shape, operator.col_shape, operator.dtype, operator.device)
-        self.scalar, self.operator = scalar, operator
+        self.factor = factor if isinstance(factor, Tensor) else float(factor)
+        self.operator = operator
         self.symmetric = operator.symmetric
-        self.positive_semidefinite = operator.positive_semidefinite and scalar >= 0
+        self.positive_semidefinite = operator.positive_semidefinite and self._value() >= 0
+
+    def _value(self) -> float:
+        return float(self.factor.detach()) if isinstance(self.factor, Tensor) else self.factor
 
     def _apply(self, x: Tensor) -> Tensor:
-        return self.scalar * self.operator._apply(x)
+        return self.factor * self.operator._apply(x)
 
     def _apply_transpose(self, y: Tensor) -> Tensor:
-        return self.scalar * self.operator._apply_transpose(y)
+        return self.factor * self.operator._apply_transpose(y)
 
     def _matrix(self) -> sp.csr_matrix:
-        return self.scalar * self.operator._matrix()
+        return self._value() * self.operator._matrix()
 
     def _absolute(self) -> LinearOperator:
-        return Scaled(abs(self.scalar), self.operator._absolute())
+        return Scaled(abs(self._value()), self.operator._absolute())
 
     def _blocks(self) -> Tensor:
-        return self.scalar * self.operator._blocks()
+        return self.factor * self.operator._blocks()
 
 
 class Identity(LinearOperator):
@@ -159,17 +178,20 @@ class BlockDiagonal(LinearOperator):
 
     def __init__(self, blocks: Tensor, shape: Shape, dtype: torch.dtype | None) -> None:
         super().__init__(shape, shape, dtype, blocks.device)
-        self.blocks = blocks
+        self.given = blocks
+
+    @property
+    def blocks(self) -> Tensor:
+        """The numbers or maps as they are now."""
+        return self.given
 
     def _apply(self, x: Tensor) -> Tensor:
-        blocks = self.blocks.to(x.dtype)
-        if blocks.dim() == 3:
-            return blocks @ x
-        return blocks.reshape(blocks.shape + (1,) * (x.dim() - blocks.dim())) * x
+        return _multiply(self.blocks, x)
 
     def _matrix(self) -> sp.csr_matrix:
         n, d = self.col_shape[0], math.prod(self.col_shape[1:])
-        matrices = to_matrices(self.blocks.detach(), n, d, self.blocks).cpu().numpy()
+        blocks = self.blocks.detach()
+        matrices = to_matrices(blocks, n, d, blocks).cpu().numpy()
         if n == 0:
             return sp.csr_matrix((0, 0), dtype=matrices.dtype)
         return sp.bsr_matrix((matrices, range(n), range(n + 1))).tocsr()
@@ -179,6 +201,14 @@ class BlockDiagonal(LinearOperator):
 
     def _blocks(self) -> Tensor:
         return self.blocks
+
+
+def _multiply(blocks: Tensor, x: Tensor) -> Tensor:
+    """Blocks times a state."""
+    blocks = blocks.to(x.dtype)
+    if blocks.dim() == 3:
+        return blocks @ x
+    return blocks.reshape(blocks.shape + (1,) * (x.dim() - blocks.dim())) * x
 
 
 class Congruence(LinearOperator):
@@ -198,10 +228,12 @@ class Congruence(LinearOperator):
         self.positive_semidefinite = operator.positive_semidefinite
 
     def _apply(self, x: Tensor) -> Tensor:
-        return self.scaling._apply(self.operator._apply(self.scaling._apply(x)))
+        s = self.scaling.blocks
+        return _multiply(s, self.operator._apply(_multiply(s, x)))
 
     def _apply_transpose(self, y: Tensor) -> Tensor:
-        return self.scaling._apply(self.operator._apply_transpose(self.scaling._apply(y)))
+        s = self.scaling.blocks
+        return _multiply(s, self.operator._apply_transpose(_multiply(s, y)))
 
     def _matrix(self) -> sp.csr_matrix:
         scaling = self.scaling._matrix()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from topodiff.operators.algebra import Identity
 
 Shape = tuple[int, ...]
+Number = float | Tensor
 
 
 class LinearOperator:
@@ -135,12 +137,16 @@ class LinearOperator:
     def __sub__(self, other: LinearOperator) -> LinearOperator:
         return self + (-other) if isinstance(other, LinearOperator) else NotImplemented
 
-    def __mul__(self, scalar: float) -> LinearOperator:
+    def __mul__(self, factor: Number) -> LinearOperator:
+        """``s A`` for a real number, or a tensor without dimensions, with gradients to it."""
         from topodiff.operators.algebra import Scaled
 
-        return Scaled(scalar, self) if isinstance(scalar, (int, float)) else NotImplemented
+        return Scaled(factor, self) if isinstance(factor, (Real, Tensor)) else NotImplemented
 
     __rmul__ = __mul__
+
+    def __truediv__(self, divisor: Number) -> LinearOperator:
+        return self * (1 / divisor) if isinstance(divisor, (Real, Tensor)) else NotImplemented
 
     def __neg__(self) -> LinearOperator:
         return self * -1.0
@@ -197,9 +203,14 @@ class LinearOperator:
         dtype = self.dtype or torch.float64
 
         def product(operator: LinearOperator, x: np.ndarray) -> np.ndarray:
-            state = torch.as_tensor(np.ascontiguousarray(x), dtype=dtype, device=self.device)
+            if np.iscomplexobj(x):
+                return product(operator, x.real) + 1j * product(operator, x.imag)
+            flat = torch.as_tensor(np.ascontiguousarray(x), dtype=dtype, device=self.device)
+            # flat, whatever its shape looks like: one column for each channel
+            channels = x.shape[1:]
             with torch.no_grad():
-                return (operator @ state).cpu().numpy()
+                out = operator._apply(flat.reshape(*operator.col_shape, math.prod(channels)))
+            return out.reshape(operator.shape[0], *channels).cpu().numpy()
 
         return scipy.sparse.linalg.LinearOperator(
             self.shape, dtype=torch.zeros(0, dtype=dtype).numpy().dtype,

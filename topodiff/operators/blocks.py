@@ -17,9 +17,9 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import Incidence
 from topodiff.operators.base import LinearOperator
-from topodiff.operators.coboundary import Coboundary, Domain, Gram
+from topodiff.operators.coboundary import Coboundary, Gram
+from topodiff.operators.live import Live
 from topodiff.operators.roots import inverse_sqrt
-from topodiff.sheaves import CellularSheaf
 from topodiff.sheaves.maps import Maps
 
 Blocks = tuple[Tensor, Tensor]
@@ -59,7 +59,7 @@ def sheaf_blocks(
         # D + I is regular
         scale = total.rsqrt() if total.dim() < 3 else inverse_sqrt(total)
     else:
-        scale = inverse_sqrt(diagonal)
+        scale = inverse_sqrt(diagonal, check=False)
     if scale.dim() == 3:
         at_face = kernels.gather(scale, incidence.face)
         maps = kernels.small_matmul(maps, at_face)  # type: ignore[arg-type]
@@ -79,10 +79,11 @@ class VertexGram(Gram):
     them together anew, so that it can be differentiated on its own.
     """
 
-    def __init__(self, domain: Domain, weight: Tensor | None, dtype: torch.dtype | None) -> None:
-        super().__init__(Coboundary(domain, 0), weight, False, dtype)
-        self.maps = domain.restriction_maps(1) if isinstance(domain, CellularSheaf) else None
-        self._kept: tuple[tuple, Blocks] | None = None
+    def __init__(
+        self, coboundary: Coboundary, weight: Tensor | None, dtype: torch.dtype | None
+    ) -> None:
+        super().__init__(coboundary, weight, False, dtype)
+        self._kept: Live[Blocks] = Live()
 
     def _apply(self, x: Tensor) -> Tensor:
         i = self.coboundary.incidence
@@ -95,19 +96,15 @@ class VertexGram(Gram):
         return Gram(self.coboundary._absolute(), self.weight, False, self.dtype)
 
     def _assemble(self, x: Tensor) -> Blocks:
-        numbers = [t for t in (self.maps, self.weight) if t is not None]
-        recorded = torch.is_grad_enabled() and any(t.requires_grad for t in numbers)
-        state = (x.dtype, *[None if t.is_inference() else t._version for t in numbers])
-        if self._kept is not None and self._kept[0] == state and not recorded:
-            return self._kept[1]
-        weight = None if self.weight is None else self.weight.to(x.dtype)
-        blocks = sheaf_blocks(
-            self.maps, self.coboundary.incidence, like=x, weights=weight,
-            orthogonal=self.coboundary.orthogonal,
+        numbers = [t for t in (self.coboundary.maps, self.weight) if t is not None]
+        return self._kept(numbers, lambda: self._blocks_like(x), x.dtype)
+
+    def _blocks_like(self, x: Tensor) -> Blocks:
+        weight, delta = self.weight, self.coboundary
+        return sheaf_blocks(
+            delta.maps, delta.incidence, like=x, orthogonal=delta.orthogonal,
+            weights=None if weight is None else weight.to(x.dtype),
         )  # fmt: skip
-        if not recorded:
-            self._kept = state, blocks
-        return blocks
 
 
 def _fused(maps: Tensor, i: Incidence, augmented: bool) -> Blocks:

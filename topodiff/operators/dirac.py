@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.operators.base import LinearOperator
-from topodiff.operators.coboundary import Coboundary, Domain, complex_of
+from topodiff.operators.coboundary import Coboundary, Domain, complex_of, weighted_coboundary
 
 
 class Dirac(LinearOperator):
@@ -17,7 +17,8 @@ class Dirac(LinearOperator):
 
     ``(D x)_r = delta_{r-1} x_{r-1} + delta_r^T x_{r+1}``, and ``D^2`` is the direct sum of the
     Hodge Laplacians if maps commute (Lloyd, Garnerone and Zanardi 2016; Bianconi 2021). Symmetric,
-    with a spectrum symmetric about 0.
+    with a spectrum symmetric about 0. For a sheaf with weights ``W_{r+1}^{1/2} delta_r W_r^{-1/2}``
+    stands for ``delta_r``, as in :class:`~topodiff.operators.SheafLaplacian`.
 
     Args:
         domain: a complex, or a sheaf with maps on every rank.
@@ -29,11 +30,10 @@ class Dirac(LinearOperator):
         complex = complex_of(domain)
         self.complex = complex
         self.sizes = complex.shape
-        self.coboundaries = [Coboundary(domain, r) for r in range(complex.rank)]
-        stalk = Coboundary(domain, complex.rank).col_shape[1:]
-        dtype = self.coboundaries[0].dtype if self.coboundaries else None
-        shape = (sum(self.sizes), *stalk)
-        super().__init__(shape, shape, dtype, complex.device)
+        self.coboundaries = [weighted_coboundary(domain, r) for r in range(complex.rank)]
+        last = Coboundary(domain, complex.rank)
+        shape = (sum(self.sizes), *last.col_shape[1:])
+        super().__init__(shape, shape, last.dtype, complex.device)
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         """The cochains of rank 0, 1, ... that ``x`` (sum of n_r, ...) holds."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff.operators.base import LinearOperator
-from topodiff.operators.coboundary import Coboundary, Domain, complex_of
+from topodiff.operators.coboundary import Domain, complex_of, weighted_coboundary
 from topodiff.operators.krylov import least_squares
 from topodiff.sheaves import CellularSheaf
 from topodiff.sheaves.sections import null_space
@@ -18,8 +18,8 @@ class HodgeDecomposition(NamedTuple):
     """``x = gradient + curl + harmonic``, orthogonal to each other.
 
     Attributes:
-        gradient: ``delta_{r-1} potential``.
-        curl: ``delta_r^T copotential``.
+        gradient: ``d_{r-1} potential``.
+        curl: ``d_r^T copotential``.
         harmonic: the rest, in the kernel of the Laplacian.
         potential, copotential: cochains of rank r - 1 and r + 1, of least norm.
         status: ``"converged"``, or ``"max_iterations"`` if either least-squares problem ran out.
@@ -37,33 +37,47 @@ def hodge_decomposition(
     domain: Domain, rank: int, x: Tensor, *, tol: float | None = None, max_iterations: int = 1000
 ) -> HodgeDecomposition:
     """Split a cochain into gradient, curl and harmonic part (Lim, Hodge Laplacians on graphs,
-    2020).
+    2020), by ``d_r = W_{r+1}^{1/2} delta_r W_r^{-1/2}`` with the weights of a sheaf, ``d = delta``
+    without.
+
+    x and all parts are in the orthonormal coordinates of the Laplacian ``d^T d + d d^T`` (of
+    :class:`~topodiff.operators.SheafLaplacian`, which is 0 on the harmonic part): for a cochain c
+    as the maps of the sheaf take it, x is ``W_r^{1/2} c``.
 
     Args:
         domain: a complex, or a sheaf whose maps commute.
         rank: of the cochain.
-        x: (n_r, *channels), or (n_r, d, *channels) on a sheaf.
-        tol, max_iterations: of :func:`topodiff.operators.least_squares`.
+        x: (n_r, *channels); (n_r, d, *channels) on a sheaf, or flat, (n_r d, *channels).
+        tol, max_iterations: of :func:`topodiff.operators.least_squares`, which also says what
+            gradients are.
 
     Raises:
+        TypeError, ValueError: for x of another shape or dtype, and numbers that are not finite.
         ValueError: for a sheaf with curvature at this rank, where gradients and curls are not
             orthogonal and there is no such decomposition.
     """
     if isinstance(domain, CellularSheaf) and 1 <= rank < complex_of(domain).rank:
         _check_flat(domain, rank + 1)
-    delta, above = Coboundary(domain, rank - 1), Coboundary(domain, rank)
-    options = {"tol": tol, "max_iterations": max_iterations}
-    first = least_squares(delta, x, **options)  # type: ignore[arg-type]
-    second = least_squares(above.T, x, **options)  # type: ignore[arg-type]
-    gradient, curl = delta @ first.x, above.T @ second.x
+    below, above = weighted_coboundary(domain, rank - 1), weighted_coboundary(domain, rank)
+    shape = above.col_shape
+    flat = above._check_state(x) < len(shape)
+    x = x.reshape(*shape, *x.shape[1:]) if flat else x
+    first = least_squares(below, x, tol=tol, max_iterations=max_iterations)
+    second = least_squares(above.T, x, tol=tol, max_iterations=max_iterations)
+    gradient, curl = below @ first.x, above.T @ second.x
     status = first.status if first.status != "converged" else second.status
-    return HodgeDecomposition(gradient, curl, x - gradient - curl, first.x, second.x, status)
+    found = HodgeDecomposition(gradient, curl, x - gradient - curl, first.x, second.x, status)
+    if not flat:
+        return found
+    return HodgeDecomposition._make([*(part.flatten(0, 1) for part in found[:5]), status])
 
 
 def _check_flat(sheaf: CellularSheaf, rank: int) -> None:
     value = sheaf.curvature(rank).value.detach()
+    if not value.numel():
+        return
     size = max(float(sheaf.restriction_matrices(r).detach().abs().max()) for r in (rank - 1, rank))
-    largest = float(value.abs().max()) if value.numel() else 0.0
+    largest = float(value.abs().max())
     if largest > torch.finfo(value.dtype).eps ** 0.75 * size**2:
         raise ValueError(
             f"the maps of the sheaf do not commute at rank {rank} (curvature {largest:.3g}), so "
@@ -71,17 +85,20 @@ def _check_flat(sheaf: CellularSheaf, rank: int) -> None:
         )
 
 
-def harmonic_basis(laplacian: LinearOperator, tol: float = 1e-9) -> Tensor:
+def harmonic_basis(laplacian: LinearOperator, tol: float | None = None) -> Tensor:
     """(*row_shape, k) orthonormal basis of the kernel of a symmetric positive semidefinite
     operator.
 
     The k of a Hodge Laplacian is the Betti number of its rank. See
-    :func:`topodiff.sheaves.sections.null_space` for method, tolerance and cost.
+    :func:`topodiff.sheaves.sections.null_space` for method, tolerance and cost; by default the
+    tolerance forgives the rounding of matrices in single precision.
     """
     if not laplacian.positive_semidefinite:
         raise ValueError(
             f"a harmonic basis needs a positive semidefinite operator, got {laplacian}"
         )
+    if tol is None and laplacian.dtype == torch.float32:
+        tol = 10 * torch.finfo(torch.float32).eps
     basis = torch.from_numpy(null_space(laplacian.to_scipy().astype("float64"), tol))
     basis = basis.reshape(*laplacian.row_shape, basis.shape[1])
     return basis.to(laplacian.device, laplacian._any_dtype())

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
-from topodiff.operators.algebra import BlockDiagonal, Congruence, Product
+from topodiff.operators.algebra import Congruence, Product
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.blocks import VertexGram
 from topodiff.operators.coboundary import Coboundary, Domain, Gram, complex_of
-from topodiff.operators.roots import inverse_sqrt
+from topodiff.operators.scaling import InverseDiagonal, WeightPower
 from topodiff.sheaves import CellularSheaf
-from topodiff.sheaves.maps import add
 from topodiff.sheaves.sections import incidence_at
 from topodiff.sheaves.sheaf import check_weights
 
@@ -38,6 +37,8 @@ class Laplacian(LinearOperator):
     Attributes:
         up, down: the two terms, before normalisation.
         complex, rank: where the cochains live.
+        numbers: the maps and weights in it. They may change in place, as parameters do under an
+            optimiser: every product, matrix and bound is that of their present values.
     """
 
     symmetric = True
@@ -57,14 +58,18 @@ class Laplacian(LinearOperator):
         check_weights(complex, weights)
         self.complex, self.rank = complex, rank
         below, own, above = (weights.get(rank + k) for k in (-1, 0, 1))
-        up: LinearOperator = Gram(Coboundary(domain, rank), above, False, dtype)
-        if rank == 0 < complex.rank:
-            up = VertexGram(domain, above, dtype)
-        below = None if below is None else 1 / below
-        down: LinearOperator = Gram(Coboundary(domain, rank - 1), below, True, dtype)
+        delta, under = Coboundary(domain, rank), Coboundary(domain, rank - 1)
+        up: LinearOperator = (
+            VertexGram(delta, above, dtype)
+            if rank == 0 < complex.rank
+            else Gram(delta, above, False, dtype)
+        )
+        down: LinearOperator = Gram(under, below, True, dtype)
+        maps = delta.maps, under.maps
+        self.numbers = tuple(t for t in (*maps, below, own, above) if t is not None)
         if own is not None:
-            up = Congruence(BlockDiagonal(own.rsqrt(), up.col_shape, dtype), up)
-            down = Congruence(BlockDiagonal(own.sqrt(), up.col_shape, dtype), down)
+            up = Congruence(WeightPower(own, -0.5, up.col_shape, dtype), up)
+            down = Congruence(WeightPower(own, 0.5, up.col_shape, dtype), down)
         self.up, self.down = up, down
         # nothing lies below the vertices and above the last rank
         self.operator = up if rank == 0 else down if rank == complex.rank else up + down
@@ -77,14 +82,10 @@ class Laplacian(LinearOperator):
         """``D^{-1/2} L D^{-1/2}`` for the diagonal blocks D of L; ``x^T L x <= m x^T D x`` by
         Cauchy and Schwarz for terms that meet at most m cells at once (edges have m = 2
         vertices)."""
-        blocks = self.operator._blocks()
-        if augmented:
-            blocks = add(blocks, blocks.new_ones(len(blocks)))
         above, below = (incidence_at(self.complex, self.rank + k) for k in (1, 0))
         bound = max(_largest(above.cell_ptr), _largest(below.face_ptr))
-        operator = self.operator
-        scaling = BlockDiagonal(inverse_sqrt(blocks), operator.col_shape, operator.dtype)
-        return Congruence(scaling, operator, float(bound))
+        scaling = InverseDiagonal(self.operator, self.numbers, augmented=augmented)
+        return Congruence(scaling, self.operator, float(bound))
 
     def _apply(self, x: Tensor) -> Tensor:
         return self.operator._apply(x)
@@ -239,7 +240,6 @@ class GraphLaplacian(Laplacian):
         super().__init__(complex, 0, by_rank, kind == "symmetric", dtype)
         self.kind = kind
         if kind == "random_walk":
-            inverse = inverse_sqrt(self.operator._blocks()) ** 2
-            scaling = BlockDiagonal(inverse, self.col_shape, self.dtype)
+            scaling = InverseDiagonal(self.operator, self.numbers, squared=True)
             self.operator = Product(scaling, self.operator)
             self.symmetric = self.positive_semidefinite = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import scipy.sparse as sp
 import scipy.sparse.linalg
@@ -12,6 +14,7 @@ from topodiff.operators.base import LinearOperator
 
 _DENSE = 300
 _LARGEST_DENSE = 10_000
+_HINT = "check its maps and weights"
 
 
 @torch.no_grad()
@@ -20,9 +23,14 @@ def lanczos(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> Te
 
     The extreme ones approach the extreme eigenvalues from inside (Lanczos 1950; here with full
     reorthogonalisation).
+
+    Raises:
+        ValueError: for an operator that is not known to be symmetric or holds numbers that are not
+            finite, and for iterations < 1.
     """
     if not operator.symmetric:
         raise ValueError(f"Lanczos needs a symmetric operator, got {operator}")
+    _check_iterations(iterations)
     n, dtype, device = operator.shape[0], operator._any_dtype(), operator.device
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(n, dtype=dtype, generator=generator).to(device)
@@ -39,6 +47,8 @@ def lanczos(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> Te
         basis.append(v / length)
         v = operator @ basis[-1]
         alpha.append(float(v @ basis[-1]))
+        if not math.isfinite(alpha[-1]):
+            raise ValueError(f"a product with {operator} is not finite: {_HINT}")
         q = torch.stack(basis)
         for _ in range(2):
             v = v - q.T @ (q @ v)
@@ -48,7 +58,12 @@ def lanczos(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> Te
 
 
 def spectral_norm(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> float:
-    """Estimate of the largest singular value, from below, by Lanczos on A (symmetric) or A^T A."""
+    """Estimate of the largest singular value, from below, by Lanczos on A (symmetric) or A^T A.
+
+    Raises:
+        ValueError: for an operator with numbers that are not finite, and for iterations < 1.
+    """
+    _check_iterations(iterations)
     if 0 in operator.shape:
         return 0.0
     if operator.symmetric:
@@ -76,8 +91,8 @@ def eigenvalues(
         seed: of the first vector.
 
     Raises:
-        ValueError: for an operator that is not known to be symmetric, k out of range, or all
-            eigenvalues of one with more than 10,000 rows.
+        ValueError: for an operator that is not known to be symmetric or holds numbers that are not
+            finite, k out of range, or all eigenvalues of one with more than 10,000 rows.
     """
     if not operator.symmetric:
         raise ValueError(f"eigenvalues are found for symmetric operators, got {operator}")
@@ -87,7 +102,7 @@ def eigenvalues(
             f"end must be 'smallest' or 'largest' and k 1 to {n}, the number of rows, or None; got "
             f"{end!r} and {k}"
         )
-    smallest, matrix = end == "smallest", operator.to_scipy().astype(np.float64)
+    smallest, matrix = end == "smallest", _finite_matrix(operator)
     if k is None or n <= _DENSE or k > n // 2:
         if n > _LARGEST_DENSE:
             raise ValueError(f"all eigenvalues of {n} rows are too many: ask for k at one end")
@@ -100,6 +115,18 @@ def eigenvalues(
         which = "SA" if smallest else "LA"
         found = scipy.sparse.linalg.eigsh(matrix, k, which=which, v0=start)[0]
     return torch.from_numpy(np.sort(found)).to(operator.device, operator._any_dtype())
+
+
+def _check_iterations(iterations: int) -> None:
+    if iterations < 1:
+        raise ValueError(f"iterations must be a whole number >= 1, got {iterations}")
+
+
+def _finite_matrix(operator: LinearOperator) -> sp.csr_matrix:
+    matrix = operator.to_scipy().astype(np.float64)
+    if not np.isfinite(matrix.data).all():
+        raise ValueError(f"the matrix of {operator} is not finite: {_HINT}")
+    return matrix
 
 
 def _near_zero(matrix: sp.csr_matrix, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,14 +145,15 @@ def spectral_embedding(operator: LinearOperator, k: int, seed: int = 0) -> tuple
     simple. Up to 300 rows by dense, above by scipy's sparse eigensolver with one LU factorisation.
 
     Raises:
-        ValueError: for an operator without the tags, or k out of range.
+        ValueError: for an operator without the tags or with numbers that are not finite, or k out
+            of range.
     """
     if not operator.positive_semidefinite:
         raise ValueError(f"an embedding needs a positive semidefinite operator, got {operator}")
     n = operator.shape[0]
     if not 1 <= k <= n:
         raise ValueError(f"k must be 1 to {n}, the number of rows, got {k}")
-    matrix = operator.to_scipy().astype(np.float64)
+    matrix = _finite_matrix(operator)
     if n <= _DENSE or k > n // 2:
         values, vectors = np.linalg.eigh(matrix.toarray())
         values, vectors = values[:k], vectors[:, :k]

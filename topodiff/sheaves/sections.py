@@ -49,11 +49,11 @@ def block_matrix(incidence: Incidence, signed: Tensor, stalk_dim: int) -> sp.csr
     return blocks.tocsr()
 
 
-def sign_maps(maps: Maps, incidence: Incidence) -> Tensor:
+def sign_maps(maps: Maps, sign: Tensor) -> Tensor:
     """``sign * maps``; the integer signs themselves for identities."""
     if maps is None:
-        return incidence.sign
-    return maps * incidence.sign.to(maps.dtype).reshape(-1, *[1] * (maps.dim() - 1))
+        return sign
+    return maps * sign.to(maps.dtype).reshape(-1, *[1] * (maps.dim() - 1))
 
 
 def coboundary_matrix(sheaf: CellularSheaf, rank: int) -> sp.csr_matrix:
@@ -62,7 +62,7 @@ def coboundary_matrix(sheaf: CellularSheaf, rank: int) -> sp.csr_matrix:
         raise ValueError(f"coboundaries have ranks 0 to {sheaf.complex.rank}, got {rank}")
     incidence = incidence_at(sheaf.complex, rank + 1)
     maps = sheaf.restriction_maps(rank + 1) if rank < sheaf.complex.rank else None
-    return block_matrix(incidence, sign_maps(maps, incidence), sheaf.stalk_dim)
+    return block_matrix(incidence, sign_maps(maps, incidence.sign), sheaf.stalk_dim)
 
 
 def global_sections(sheaf: CellularSheaf, tol: float | None = None) -> Tensor:

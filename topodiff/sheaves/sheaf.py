@@ -232,7 +232,8 @@ class CellularSheaf:
 
 
 def check_weights(complex: CellComplex, weights: Mapping[int, Tensor]) -> None:
-    """TypeError or ValueError unless weights are positive, one for each cell of a rank."""
+    """TypeError or ValueError unless weights are positive and finite, one for each cell of a
+    rank."""
     for r, w in weights.items():
         if not isinstance(w, Tensor) or not w.is_floating_point():
             given = w.dtype if isinstance(w, Tensor) else type(w).__name__
@@ -244,9 +245,12 @@ def check_weights(complex: CellComplex, weights: Mapping[int, Tensor]) -> None:
             )
         if w.device != complex.device:
             raise ValueError(f"weights[{r}] is on {w.device}, the complex on {complex.device}")
-        if not bool((w > 0).all()):
-            k = int((~(w > 0)).nonzero()[0])
-            raise ValueError(f"weights[{r}][{k}] is {float(w[k])}; weights must be positive")
+        good = (w > 0) & (w < torch.inf)
+        if not bool(good.all()):
+            k = int((~good).nonzero()[0])
+            raise ValueError(
+                f"weights[{r}][{k}] is {float(w[k])}; weights must be positive and finite"
+            )
     dtypes = {w.dtype for w in weights.values()}
     if len(dtypes) > 1:
         raise TypeError(f"weights must share one dtype, got {dtypes}: convert with .to(dtype)")

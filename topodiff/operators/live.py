@@ -1,0 +1,41 @@
+"""What follows from tensors that may change in place, as parameters do under an optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+Value = TypeVar("Value")
+
+
+class Live(Generic[Value]):
+    """The value of a formula, kept for as long as the tensors in it stay as they are.
+
+    Where a gradient to them is recorded, the formula is evaluated anew each time, so that every
+    product of an operator can be differentiated on its own. Copies and pickles come out empty.
+    """
+
+    def __init__(self) -> None:
+        self._kept: tuple[list, Value] | None = None
+
+    def __call__(
+        self, tensors: Sequence[Tensor], formula: Callable[[], Value], *also: object
+    ) -> Value:
+        """``formula()``, which depends on ``tensors`` and on what ``also`` says."""
+        recorded = torch.is_grad_enabled()
+        state = [torch.is_inference_mode_enabled(), *also]
+        # a loop, since this comes before every product of a small operator
+        for t in tensors:
+            if recorded and t.requires_grad:
+                return formula()
+            state.append(None if t.is_inference() else t._version)
+        if self._kept is None or self._kept[0] != state:
+            self._kept = state, formula()
+        return self._kept[1]
+
+    def __reduce__(self) -> tuple:
+        # versions start anew in a copy
+        return Live, ()
