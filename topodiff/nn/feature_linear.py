@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from topodiff import kernels
+from topodiff.complexes import outlasting
 from topodiff.complexes.incidence import count_to_ptr
 from topodiff.nn.dropout import check_probability, drop
 
@@ -118,7 +119,7 @@ def sparse_rows(x: Tensor) -> Rows | None:
     known = _seen.get(x)
     if known is None or known[0] != x._version:
         check_finite(x)
-        known = _seen[x] = (x._version, _compress(x))
+        known = _seen[x] = (x._version, outlasting(_compress)(x))
     return known[1]
 
 

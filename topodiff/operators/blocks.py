@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes import Incidence
+from topodiff.complexes import Incidence, outlasting
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.coboundary import Coboundary, Domain, Gram
 from topodiff.operators.roots import inverse_sqrt
@@ -76,7 +76,8 @@ class VertexGram(Gram):
     """``delta_0^T W delta_0``, applied by its blocks.
 
     They are kept as long as no gradient to maps or weights is recorded; otherwise each product puts
-    them together anew, so that it can be differentiated on its own.
+    them together anew, so that it can be differentiated on its own. Neither are they kept for maps
+    or weights made in inference mode: nobody counts what is written to these.
     """
 
     def __init__(self, domain: Domain, weight: Tensor | None, dtype: torch.dtype | None) -> None:
@@ -97,17 +98,19 @@ class VertexGram(Gram):
     def _assemble(self, x: Tensor) -> Blocks:
         numbers = [t for t in (self.maps, self.weight) if t is not None]
         recorded = torch.is_grad_enabled() and any(t.requires_grad for t in numbers)
-        state = (x.dtype, *[None if t.is_inference() else t._version for t in numbers])
-        if self._kept is not None and self._kept[0] == state and not recorded:
-            return self._kept[1]
-        weight = None if self.weight is None else self.weight.to(x.dtype)
-        blocks = sheaf_blocks(
-            self.maps, self.coboundary.incidence, like=x, weights=weight,
+        if recorded or any(t.is_inference() for t in numbers):
+            return self._blocks_of(x)
+        state = (x.dtype, *[t._version for t in numbers])
+        if self._kept is None or self._kept[0] != state:
+            self._kept = state, outlasting(self._blocks_of)(x)
+        return self._kept[1]
+
+    def _blocks_of(self, like: Tensor) -> Blocks:
+        weight = None if self.weight is None else self.weight.to(like.dtype)
+        return sheaf_blocks(
+            self.maps, self.coboundary.incidence, like=like, weights=weight,
             orthogonal=self.coboundary.orthogonal,
         )  # fmt: skip
-        if not recorded:
-            self._kept = state, blocks
-        return blocks
 
 
 def _fused(maps: Tensor, i: Incidence, augmented: bool) -> Blocks:
