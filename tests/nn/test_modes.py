@@ -32,3 +32,22 @@ def test_inference_on_sparse_features_does_not_spoil_training():
         model(K, x)
     model(K, x).sum().backward()
     assert model.layers[0].weight.grad.any()
+
+
+@pytest.mark.parametrize("lower", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+@every_model
+def test_autocast(name, lower):
+    torch.manual_seed(0)
+    K, model = complex_for(name), MODELS[name]().eval()
+    exact = model(K)
+    with torch.autocast("cpu", lower):
+        out = model(K)
+    error = (out - exact).detach().abs().max() / exact.detach().abs().max()
+    assert error < 0.03
+    model.train()
+    with torch.autocast("cpu", lower):
+        loss = model(K).float().square().sum()
+    loss.backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients
+    assert all(g.isfinite().all() for g in gradients)

@@ -60,7 +60,7 @@ class CategoricalEmbedding(nn.Module):
         x = x.unsqueeze(1) if x.dim() == 1 else x
         self._check(x)
         if isinstance(self.in_channels, int):
-            return self.linear(x)
+            return self.linear(x).to(self.linear.weight.dtype)  # which autocast lowers
         columns = x.shape[1]
         ptr = torch.arange(0, x.numel() + 1, columns, device=x.device)
         return kernels.gather_reduce(self.weight, (x + self.offset).reshape(-1), ptr)

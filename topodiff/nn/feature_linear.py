@@ -84,7 +84,8 @@ class FeatureLinear(nn.Module):
             self._check(x)
             rows = sparse_rows(x)
             if rows is None:
-                return torch.addmm(self.bias, drop(x, p), self.weight)
+                out = torch.addmm(self.bias, drop(x, p), self.weight)
+                return out.to(self.weight.dtype)  # which autocast lowers
             x = rows
         self._check_alike(x.weight)
         return drop_entries(x, p) @ self.weight + self.bias

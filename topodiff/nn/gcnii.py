@@ -37,7 +37,8 @@ class GCNIILayer(nn.Module):
     def forward(self, K: CellComplex, x: Tensor, x_0: Tensor) -> Tensor:
         """(n_0, channels) twice -> (n_0, channels)."""
         mixed = torch.lerp(adjacency(K, x.dtype) @ x, x_0, self.alpha)
-        return torch.lerp(mixed, mixed @ self.weight, self.beta)
+        mapped = (mixed @ self.weight).to(mixed.dtype)  # which autocast lowers
+        return torch.lerp(mixed, mapped, self.beta)
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, alpha={self.alpha:g}, beta={self.beta:.3g}"

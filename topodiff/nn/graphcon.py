@@ -16,6 +16,7 @@ from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.gat import GATLayer
 from topodiff.nn.gcn import GCNLayer
+from topodiff.nn.precision import full_precision
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 
@@ -148,10 +149,11 @@ class GraphCON(nn.Module):
             x = activate(x, self.activation)
         state = self.dropout(x), self.dropout(x)
         found = [state[0]]
-        for step in range(self.num_layers):
-            drop = self.dropout if step + 1 == self.num_layers else self.step_dropout
-            state = tuple(map(drop, self.step(complex, step, *state)))
-            found.append(state[0])
+        with full_precision(x):
+            for step in range(self.num_layers):
+                drop = self.dropout if step + 1 == self.num_layers else self.step_dropout
+                state = tuple(map(drop, self.step(complex, step, *state)))
+                found.append(state[0])
         if not bool(found[-1].detach().sum().isfinite()):
             raise RuntimeError(
                 f"the state is not finite after {self.num_layers} steps: take a smaller dt"

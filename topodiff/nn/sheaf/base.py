@@ -112,7 +112,7 @@ class SheafModel(nn.Module):
         """(n, in_channels) -> (n, d', hidden_channels)."""
         h = self.dropout(activate(self.input(x), self.activation))
         if self.second is not None:
-            h = self.second(h)
+            h = self.second(h).to(h.dtype)  # which autocast lowers
         return h.unflatten(1, (self.stalk_dim, self.hidden_channels))
 
     def parameter_groups(self, weight_decay: float, sheaf_weight_decay: float) -> list[dict]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import integrate
+from topodiff.nn.precision import full_precision
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.laplacian import Operator
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
@@ -81,11 +82,12 @@ class ContinuousSheafDiffusion(SheafModel):
 
     def diffuse(self, complex: CellComplex, x: Tensor) -> Tensor:
         """The state (n_0, d', hidden_channels) at ``time``, from that at 0."""
-        operator = self.layer.operator(complex, x) if self.frozen_sheaf else None
-        source = None if self.strength is None else self.strength * x
-        law = _Law(self.layer, complex, operator, source)
         options = {"backward": self.backward, **self.solver_options}
-        return integrate(complex, law, x, self.time, self.solver, **options).x
+        with full_precision(x):
+            operator = self.layer.operator(complex, x) if self.frozen_sheaf else None
+            source = None if self.strength is None else self.strength * x
+            law = _Law(self.layer, complex, operator, source)
+            return integrate(complex, law, x, self.time, self.solver, **options).x
 
     def extra_repr(self) -> str:
         return (

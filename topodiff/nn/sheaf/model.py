@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
+from topodiff.nn.precision import full_precision
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
 from topodiff.nn.vertex_model import vertex_features
@@ -70,6 +71,11 @@ class NeuralSheafDiffusion(SheafModel):
                 dtype or device.
         """
         state = self.encode(vertex_features(complex, x, self.in_channels))
+        with full_precision(state):
+            state = self._diffuse(complex, state)
+        return self.output(state.flatten(1))
+
+    def _diffuse(self, complex: CellComplex, state: Tensor) -> Tensor:
         factors = self.epsilon.tanh().unbind()
         dropout = self.dropout.p if self.training else 0.0
         for t, layer in enumerate(self.layers):
@@ -78,7 +84,7 @@ class NeuralSheafDiffusion(SheafModel):
                 operator = layer.operator(complex, state, dropout if t else 0.0)
             change = layer.change(state, operator, dropout)
             state = kernels.residual(state, change, factors[t], self.activation)
-        return self.output(state.flatten(1))
+        return state
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, shared_sheaf={self.shared_sheaf}"
