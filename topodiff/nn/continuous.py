@@ -117,7 +117,7 @@ class ContinuousModel(nn.Module):
 
     def encode(self, complex: CellComplex, x: Tensor | None) -> Tensor:
         """Features (n_0, in_channels), by default ``complex.x[0]`` -> x(0)."""
-        x = self.encoder(vertex_features(complex, x, self.in_channels))
+        x = self.encoder(vertex_features(complex, x, self.in_channels, self.encoder.weight))
         if self.hidden:
             x = self.dropout(x)
         for linear in self.hidden:

@@ -20,7 +20,7 @@ from topodiff.solvers import SOLVERS
 
 
 class ContinuousSheafDiffusion(SheafModel):
-    """``dx/dt = -act(Delta_{F(x)} (I (x) W_1) x W_2) + b x(0)`` from the encoded features x(0) to
+    """``dx/dt = -act(Delta_{F(x)} (I (x) W_1) x W_2^T) + b x(0)`` from the encoded features x(0) to
     ``time``, then a linear map (Bodnar et al., Neural Sheaf Diffusion, 2022, section 4; the source
     is that of Chamberlain et al., GRAND, 2021).
 
@@ -77,7 +77,8 @@ class ContinuousSheafDiffusion(SheafModel):
                 dtype or device.
             RuntimeError: the solver did not reach the end.
         """
-        state = self.encode(vertex_features(complex, x, self.in_channels))
+        features = vertex_features(complex, x, self.in_channels, self.input.weight)
+        state = self.encode(features)
         return self.output(self.diffuse(complex, state).flatten(1))
 
     def diffuse(self, complex: CellComplex, x: Tensor) -> Tensor:
