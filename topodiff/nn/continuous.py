@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import jacobian_norm, kinetic_energy, time_integral
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
-from topodiff.nn.precision import full_precision
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers import SOLVERS, Solution, diffuse

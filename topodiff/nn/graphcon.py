@@ -10,13 +10,13 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import integrate
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.gat import GATLayer
 from topodiff.nn.gcn import GCNLayer
-from topodiff.nn.precision import full_precision
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers.problem import is_finite

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import integrate
-from topodiff.nn.precision import full_precision
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.laplacian import Operator
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
-from topodiff.nn.precision import full_precision
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
 from topodiff.nn.vertex_model import check_not_negative, vertex_features
