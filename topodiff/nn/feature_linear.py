@@ -111,7 +111,7 @@ def sparse_rows(x: Tensor) -> Rows | None:
 
     They are found anew where x was written to by operations of PyTorch since. What is written past
     these, through ``x.data`` or an array of numpy that shares its memory, no one sees: pass a new
-    tensor then. Tensors made in inference mode are looked through each time.
+    tensor then. Tensors made in inference mode, whose writes are not counted, count as dense.
     """
     if x.requires_grad or x.is_inference():
         check_finite(x)
