@@ -36,6 +36,16 @@ def test_it_carries_no_gradient():
     assert not keep(triangle(), "key", lambda: weight * 2).requires_grad
 
 
+def test_it_outlasts_inference_mode():
+    K = triangle()
+    with torch.inference_mode():
+        kept_tensor = keep(K, "key", lambda: torch.ones(3))
+        i = K.incidence(1)
+        of_incidence = [i.face, i.cell, i.face_ptr, i.by_face, i.cell_ptr, i.cell_by_face]
+        relations = [*K.upper_adjacency(0), *K.lower_adjacency(1)]
+    assert not any(t.is_inference() for t in (kept_tensor, *of_incidence, *relations))
+
+
 def test_it_is_forgotten_with_the_cells():
     before = len(kept._KEPT)
     K = triangle()

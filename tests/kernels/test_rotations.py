@@ -198,3 +198,15 @@ def test_mistakes_are_reported():
             function(torch.zeros(5, 0), 1)
         with pytest.raises(TypeError, match="params must be floating point"):
             function(torch.zeros(5, 3, dtype=torch.long), 3)
+
+
+@pytest.mark.parametrize("which", [("reference", None), *IMPLEMENTATIONS], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("name", "d"), CASES)
+def test_low_precision_is_computed_in_float32(which, dtype, name, d):
+    params = parameters(7, d, dtype, scale=100.0)
+    with implementation(*which):
+        found = values_and_gradient(EVERY[name], params, d)
+        expected = values_and_gradient(lambda p, d: EVERY[name](p, d).to(dtype), params.float(), d)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b.to(dtype))

@@ -104,7 +104,7 @@ def test_wrong_features_are_refused():
         ({"stalk_dim": 0}, "stalk_dim must be a whole number >= 1, got 0"),
         ({"stalk_dim": 2.5}, "stalk_dim must be a whole number"),
         ({"stalk_dim": 1}, "stalk_dim >= 2, or maps='scalar'"),
-        ({"maps": "diag"}, "maps must be one of"),
+        ({"maps": "diag"}, "maps must be one of .*'bundle'"),
         ({"parametrization": "polar"}, "method must be one of"),
         ({"parametrization": "rodrigues", "stalk_dim": 2}, "exists for d ="),
         ({"maps": "general", "parametrization": "cayley"}, "a parametrization is for"),
@@ -133,6 +133,11 @@ def test_wrong_arguments_of_the_other_models_are_refused():
         ContinuousSheafDiffusion(4, 3, 2, time=-1.0)
     with pytest.raises(ValueError, match="stalk_dim must divide the channels, 7, got 2: use 8"):
         SheafCochainLayer(7, 2)
+    with pytest.raises(ValueError, match="max_rank must be at least 0, got -1"):
+        SheafCochainLayer(6, max_rank=-1)
+    for make in (HodgeDiffusion, FlowSheafDiffusion):
+        with pytest.raises(ValueError, match="num_layers must be at least 0, got -1"):
+            make(1, 4, 1, num_layers=-1)
     with pytest.raises(ValueError, match="activation must be one of"):
         FlowSheafDiffusion(1, 4, 1, activation="relu")
     with pytest.raises(ValueError, match="activation must be one of"):
@@ -153,3 +158,9 @@ def test_wrong_flows_are_refused(make):
     with pytest.raises(ValueError, match="NaN"):
         model(K, torch.full((2, 1), float("nan")))
     assert model(K, torch.ones(2, 1)).shape == (2, 1)
+
+
+def test_large_flows_are_finite():
+    K = complex_of(200, [(k, k + 1) for k in range(199)])
+    assert HodgeDiffusion(2, 4, 3).half()(K, torch.full((199, 2), 3000.0).half()).isfinite().all()
+    assert HodgeDiffusion(2, 4, 3)(K, torch.full((199, 2), 3e37)).isfinite().all()

@@ -94,3 +94,23 @@ def test_kept_blocks_follow_the_maps() -> None:
     for _ in range(2):  # each product has a graph of its own
         (grad,) = torch.autograd.grad((laplacian @ x).square().sum(), maps)
         assert grad.abs().max() > 0
+
+
+def test_blocks_follow_maps_made_in_inference_mode() -> None:
+    with torch.inference_mode():
+        maps = make_maps("general")
+        assert maps is not None
+        laplacian = SheafLaplacian(td.CellularSheaf(GRAPH, STALK_DIM, maps))
+        x = torch.randn(GRAPH.shape[0], STALK_DIM, 1, dtype=torch.double)
+        first = laplacian @ x
+        maps.mul_(2)
+        torch.testing.assert_close(laplacian @ x, 4 * first)
+
+
+def test_blocks_made_in_inference_mode_serve_gradients() -> None:
+    laplacian = SheafLaplacian(td.CellularSheaf(GRAPH, STALK_DIM, make_maps("general")))
+    x = torch.randn(GRAPH.shape[0], STALK_DIM, 1, dtype=torch.double, requires_grad=True)
+    with torch.inference_mode():
+        first = (laplacian @ x).clone()
+    (grad,) = torch.autograd.grad((x * (laplacian @ x)).sum(), x)
+    torch.testing.assert_close(grad, 2 * first)

@@ -46,6 +46,34 @@ def test_determinant_and_gradient(method, dim, dtype):
     assert params.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("method", "dim"), METHODS)
+def test_low_precision(method, dim, dtype):
+    rotation = SpecialOrthogonal(dim, method)
+    largest = torch.finfo(dtype).max
+    p = parameters(rotation.num_params, torch.float64)
+    params = torch.cat([p, p.sign() * largest]).clamp(-largest, largest).to(dtype).requires_grad_()
+    matrix = rotation(params)
+    assert matrix.dtype == dtype
+    torch.testing.assert_close(matrix, rotation(params.float()).to(dtype), rtol=0, atol=0)
+    square = matrix.detach().double().mT @ matrix.detach().double()
+    eps = torch.finfo(dtype).eps
+    torch.testing.assert_close(
+        square, torch.eye(dim).to(square).expand_as(square), rtol=0, atol=2 * eps
+    )
+    (matrix * torch.arange(1.0, dim + 1)).sum().backward()
+    assert params.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("method", "dim"), METHODS)
+def test_autocast_changes_nothing(method, dim):
+    rotation = SpecialOrthogonal(dim, method)
+    params = parameters(rotation.num_params, torch.float32)
+    exact = rotation(params)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(rotation(params), exact)
+
+
 @pytest.mark.parametrize(("method", "dim"), METHODS)
 def test_zero_parameters_give_the_identity(method, dim):
     rotation = SpecialOrthogonal(dim, method)

@@ -92,6 +92,27 @@ def test_transport_follows_the_definition():
         torch.testing.assert_close(sheaf.cell_holonomies()[cell], sheaf.holonomy(cycle))
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(), (2,), (2, 2)])
+def test_low_precision_is_computed_in_float32(dtype, shape):
+    nnz = BALL.incidence(1).nnz
+    maps = (normal(0, nnz, *shape) + (2 * torch.eye(2) if shape == (2, 2) else 2)).to(dtype)
+    low, single = (CellularSheaf(BALL, 2, {1: m, 2: None}) for m in (maps, maps.float()))
+    functions = (
+        lambda F: F.transport([0, 1, 2, 3, 4]),
+        lambda F: F.holonomy([0, 1, 2]),
+        CellularSheaf.edge_transports,
+        CellularSheaf.cell_holonomies,
+        lambda F: F.gauge_transform(single.restriction_matrices(1)[:5].to(F.dtype)).maps[1],
+        lambda F: torch.from_numpy(F.coboundary_matrix(0).toarray()).to(F.dtype),
+    )
+    for function in functions:
+        found, expected = function(low), function(single)
+        assert found.dtype == dtype
+        torch.testing.assert_close(found, expected.to(dtype), rtol=0.03, atol=0.03)
+    assert low.global_sections().shape == single.global_sections().shape
+
+
 def test_holonomy_of_a_rotation():
     """Angles add up around a cycle."""
     angles = torch.tensor([[0.3], [0.5], [0.7]], dtype=torch.float64)  # of (0, 1), (0, 2), (1, 2)

@@ -54,6 +54,23 @@ def test_weights_changed_in_place_are_seen(solver):
     torch.testing.assert_close(found, fresh, atol=1e-11, rtol=0)
 
 
+@pytest.mark.parametrize("solver", ["chebyshev", "krylov", "rk4", "implicit_euler"])
+def test_inference_mode(solver):
+    operator = laplacian()
+    x = state(operator).requires_grad_()
+    with torch.inference_mode():
+        before = td.diffuse(operator, x, 0.3, solver).x.clone()
+        weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64)
+        changing = GraphLaplacian(KARATE, weights=weights)
+        first = td.diffuse(changing, x, 0.3, solver).x
+        weights.mul_(2)
+        assert not torch.allclose(td.diffuse(changing, x, 0.3, solver).x, first)
+    after = td.diffuse(operator, x, 0.3, solver).x
+    torch.testing.assert_close(before, after.detach())
+    (gradient,) = torch.autograd.grad(after.sum(), x)
+    assert gradient.isfinite().all()
+
+
 class Scaling(LinearOperator):
     """An operator without a matrix."""
 

@@ -1,5 +1,7 @@
 """Gradients through steps: direct, checkpointed, implicit, adjoint; memory."""
 
+import sys
+
 import pytest
 import torch
 from solver_cases import (
@@ -263,3 +265,14 @@ def test_time_of_a_forced_law():
         assert torch.autograd.gradcheck(
             lambda x, t, s=solver: td.diffuse(Forced(), x, t, s, num_steps=6).x, (x, t)
         )
+
+
+def test_solving_in_inference_mode_first_does_no_harm(monkeypatch):
+    for name in [n for n in sys.modules if n.split(".")[0] == "torchdiffeq"]:
+        monkeypatch.delitem(sys.modules, name)
+    operator = laplacian("combinatorial")
+    x = state(operator).requires_grad_()
+    with torch.inference_mode():
+        td.diffuse(operator, x, 0.3, "dopri5")
+    (gradient,) = torch.autograd.grad(td.diffuse(operator, x, 0.3, "dopri5").x.sum(), x)
+    torch.testing.assert_close(gradient, torch.ones_like(x), atol=1e-5, rtol=0)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
+from topodiff.complexes.lasting import outlasting
 
 
 class Incidence:
@@ -32,11 +33,13 @@ class Incidence:
 
     # one tensor each, not a new view at every call: kernels keep what they find out about them
     @cached_property
+    @outlasting
     def face(self) -> Tensor:
         """(nnz,) the (r-1)-cell of each entry."""
         return self.index[0]
 
     @cached_property
+    @outlasting
     def cell(self) -> Tensor:
         """(nnz,) the r-cell of each entry, nondecreasing."""
         return self.index[1]
@@ -47,11 +50,13 @@ class Incidence:
         return self.index.shape[1]
 
     @cached_property
+    @outlasting
     def cell_ptr(self) -> Tensor:
         """(num_cells + 1,) first entry of each cell."""
         return count_to_ptr(self.cell, self.num_cells)
 
     @cached_property
+    @outlasting
     def _face_order(self) -> tuple[Tensor, Tensor]:
         ptr, order = kernels.sort_by_key(self.face, self.num_faces)
         return ptr, order
@@ -67,6 +72,7 @@ class Incidence:
         return self._face_order[1]
 
     @cached_property
+    @outlasting
     def cell_by_face(self) -> Tensor:
         """(nnz,) the cell of each entry, entries in order of their face."""
         return self.cell[self.by_face]

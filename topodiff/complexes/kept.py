@@ -6,10 +6,9 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-import torch
-
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
+from topodiff.complexes.lasting import outlasting
 
 T = TypeVar("T")
 _KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary()
@@ -26,6 +25,5 @@ def keep(K: CellComplex, key: Hashable, make: Callable[[], T], rank: int = 1) ->
         return make()
     kept = _KEPT.setdefault(K.incidence(rank), {})
     if key not in kept:
-        with torch.no_grad():
-            kept[key] = make()
+        kept[key] = outlasting(make)()
     return kept[key]  # type: ignore[return-value]

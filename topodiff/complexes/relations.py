@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from topodiff.complexes.incidence import Incidence, segment_positions
+from topodiff.complexes.lasting import outlasting
 
 
 class Adjacency(NamedTuple):
@@ -21,6 +22,7 @@ class Adjacency(NamedTuple):
     via: Tensor
 
 
+@outlasting
 def upper_adjacency(incidence: Incidence) -> Adjacency:
     """Faces of a common cell: ``incidence`` is that of rank r + 1, the result relates r-cells.
 
@@ -36,6 +38,7 @@ def upper_adjacency(incidence: Incidence) -> Adjacency:
     return Adjacency(incidence.face[other], incidence.face[own], incidence.cell[own])
 
 
+@outlasting
 def lower_adjacency(incidence: Incidence) -> Adjacency:
     """Cells with a common face: ``incidence`` is that of rank r, the result relates r-cells."""
     face = incidence.face

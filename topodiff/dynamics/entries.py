@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex, keep
+from topodiff.complexes import CellComplex, keep, outlasting
 from topodiff.operators import LinearOperator
 
 NORMALIZATIONS = ("row", "col", "sym")
@@ -46,7 +46,6 @@ class Entries:
         n = K.num_cells(0)
         own = torch.arange(n, device=K.device)
 
-        @torch.inference_mode(False)
         def make() -> Entries:
             tail, head = K.edge_index
             first = own if loops else own[:0]
@@ -67,14 +66,14 @@ class Entries:
         return self.index.numel()
 
     @cached_property
-    @torch.inference_mode(False)
+    @outlasting
     def row(self) -> Tensor:
         """(nnz,) the row of each entry."""
         own = torch.arange(self.num_rows, device=self.ptr.device)
         return own.repeat_interleave(self.ptr.diff())
 
     @cached_property
-    @torch.inference_mode(False)
+    @outlasting
     def _columns(self) -> tuple[Tensor, Tensor]:
         return kernels.sort_by_key(self.index, self.num_rows)
 
@@ -89,13 +88,13 @@ class Entries:
         return self._columns[1]
 
     @cached_property
-    @torch.inference_mode(False)
+    @outlasting
     def row_by_column(self) -> Tensor:
         """(nnz,) the rows of the entries ``by_column``."""
         return self.row[self.by_column]
 
     @cached_property
-    @torch.inference_mode(False)
+    @outlasting
     def both_ends(self) -> tuple[Tensor, Tensor]:
         """For each entry (i, j) the places 2 i and 2 j + 1, (2 nnz,), and the pointer (nnz + 1,) to
         its pairs: to add what rows and columns have, which stand in turn."""
@@ -205,7 +204,6 @@ def adjacency(
     if loops < 0:
         raise ValueError(f"the weight of loops must not be negative, got {loops}")
 
-    @torch.inference_mode(False)
     def make() -> EntryOperator:
         entries = Entries.from_complex(K, loops > 0)
         weight = torch.ones(entries.nnz, dtype=torch.float64, device=K.device)

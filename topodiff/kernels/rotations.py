@@ -1,6 +1,7 @@
 """Orthogonal matrices from unconstrained parameters, very many at a time, each in one pass.
 
-Gradients are one pass too; derivatives of gradients are composed of plain operations.
+Gradients are one pass too; derivatives of gradients are composed of plain operations. Of float16
+and bfloat16 both are computed in float32.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from topodiff.kernels import checks, rotations_reference
 from topodiff.kernels.library import define
+from topodiff.kernels.precision import at_least_single
 from topodiff.kernels.skew import num_entries
 
 
@@ -75,11 +77,14 @@ def _flatten(params: Tensor, dim: int) -> Tensor:
             f"params must have shape (..., d (d - 1) / 2) for d = {dim} >= 2, "
             f"got {tuple(params.shape)}"
         )
+    params = at_least_single(params)
     return params if params.dim() == 2 else params.reshape(-1, params.shape[-1])
 
 
 def _unflatten(matrix: Tensor, params: Tensor) -> Tensor:
     shape = (*params.shape[:-1], *matrix.shape[1:])
+    if matrix.dtype is not params.dtype:
+        matrix = matrix.to(params.dtype)
     return matrix if params.dim() == 2 else matrix.reshape(shape)
 
 

@@ -85,6 +85,8 @@ class NormActivation(nn.Module):
             self.running_var.fill_(1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.norm != "none":
+            x = x.to(self.weight.dtype)  # of a linear map, which autocast lowers
         if not self.uses_statistics(len(x)):
             return self.pending(x).value()
         var, mean = torch.var_mean(x, 0, correction=0)

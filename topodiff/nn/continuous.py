@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import jacobian_norm, kinetic_energy, time_integral
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
@@ -26,7 +27,8 @@ class ContinuousModel(nn.Module):
     subclass makes of the graph and x(0).
 
     The encoder is dropout and a linear map (``mlp``: and two residual layers), the decoder relu,
-    dropout and a linear map, as in GRAND's published code.
+    dropout and a linear map, as in GRAND's published code. Under ``torch.autocast`` these two have
+    lower precision, the solution has not.
 
     Args:
         in_channels, hidden_channels, out_channels: widths of features, state and result.
@@ -115,7 +117,7 @@ class ContinuousModel(nn.Module):
 
     def encode(self, complex: CellComplex, x: Tensor | None) -> Tensor:
         """Features (n_0, in_channels), by default ``complex.x[0]`` -> x(0)."""
-        x = self.encoder(vertex_features(complex, x, self.in_channels))
+        x = self.encoder(vertex_features(complex, x, self.in_channels, self.encoder.weight))
         if self.hidden:
             x = self.dropout(x)
         for linear in self.hidden:
@@ -140,14 +142,19 @@ class ContinuousModel(nn.Module):
             RuntimeError: the solver did not reach the end.
         """
         start = self.encode(complex, x)
+        with full_precision(start):
+            end = self._at_end(complex, start)
+        return self.decode(end)
+
+    def _at_end(self, complex: CellComplex, start: Tensor) -> Tensor:
         law = self.make_law(complex, start)
         self.penalty = None
-        if self.training and (self.kinetic or self.jacobian):
-            times = torch.linspace(0, self.time, _PENALTY_POINTS)
-            states = self.solve(complex, law, start, times)
-            self.penalty = self._penalty(law, times, states)
-            return self.decode(states[-1])
-        return self.decode(self.solve(complex, law, start))
+        if not self.training or not (self.kinetic or self.jacobian):
+            return self.solve(complex, law, start)
+        times = torch.linspace(0, self.time, _PENALTY_POINTS)
+        states = self.solve(complex, law, start, times)
+        self.penalty = self._penalty(law, times, states)
+        return states[-1]
 
     def trajectory(
         self,
@@ -163,7 +170,9 @@ class ContinuousModel(nn.Module):
         time by validation vertices here, set ``end``, and only then look at others.
         """
         start = self.encode(complex, x)
-        return self.decode(self.solve(complex, self.make_law(complex, start), start, times, rows))
+        with full_precision(start):
+            states = self.solve(complex, self.make_law(complex, start), start, times, rows)
+        return self.decode(states)
 
     def solve(
         self,

@@ -11,6 +11,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.colours import Colours, colour_boundaries, colour_pairs, colour_rows
 from topodiff.nn.activation import check_choice
+from topodiff.nn.features import alike
 from topodiff.nn.messages import boundary_sum
 from topodiff.nn.reset import reset_children
 
@@ -60,7 +61,8 @@ class CategoricalEmbedding(nn.Module):
         x = x.unsqueeze(1) if x.dim() == 1 else x
         self._check(x)
         if isinstance(self.in_channels, int):
-            return self.linear(x)
+            weight = self.linear.weight
+            return self.linear(alike(x, weight)).to(weight.dtype)  # which autocast lowers
         columns = x.shape[1]
         ptr = torch.arange(0, x.numel() + 1, columns, device=x.device)
         return kernels.gather_reduce(self.weight, (x + self.offset).reshape(-1), ptr)

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from topodiff import kernels
+from topodiff.complexes import outlasting
 from topodiff.complexes.incidence import count_to_ptr
 from topodiff.nn.dropout import check_probability, drop
+from topodiff.nn.features import alike, check_finite
 
 _DENSEST = 0.2
 _FEW_COLUMNS = 10  # as many times more rows: gradients are added to columns in the order of rows
@@ -49,7 +51,7 @@ class FeatureLinear(nn.Module):
 
     Dropout leaves zeros as they are, so drawing for the other entries alone has the same law. Where
     less than a fifth of the entries is not zero (and x is on the CPU and needs no gradient) they
-    are put together once for each tensor.
+    are put together once for each tensor; see :func:`sparse_rows` for when they are again.
 
     Args:
         in_channels, out_channels: widths.
@@ -81,11 +83,13 @@ class FeatureLinear(nn.Module):
         p = self.dropout if self.training else 0.0
         if isinstance(x, Tensor):
             self._check(x)
+            x = alike(x, self.weight)
             rows = sparse_rows(x)
             if rows is None:
-                return torch.addmm(self.bias, drop(x, p), self.weight)
+                out = torch.addmm(self.bias, drop(x, p), self.weight)
+                return out.to(self.weight.dtype)  # which autocast lowers
             x = rows
-        self._check_alike(x.weight)
+        x = x._replace(weight=alike(x.weight, self.weight))
         return drop_entries(x, p) @ self.weight + self.bias
 
     def _check(self, x: Tensor) -> None:
@@ -96,14 +100,6 @@ class FeatureLinear(nn.Module):
             raise ValueError(
                 f"features must have shape (n, {self.in_channels}), got {tuple(x.shape)}"
             )
-        self._check_alike(x)
-
-    def _check_alike(self, x: Tensor) -> None:
-        if x.device != self.weight.device or x.dtype != self.weight.dtype:
-            raise TypeError(
-                f"features are {x.dtype} on {x.device}, the model is {self.weight.dtype} on "
-                f"{self.weight.device}: move one of them with .to()"
-            )
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.out_channels}, dropout={self.dropout}"
@@ -111,26 +107,20 @@ class FeatureLinear(nn.Module):
 
 def sparse_rows(x: Tensor) -> Rows | None:
     """The entries of x (n, channels) that are not zero, checked and found once for each tensor;
-    None where x is too dense for them to pay."""
+    None where x is too dense for them to pay.
+
+    They are found anew where x was written to by operations of PyTorch since. What is written past
+    these, through ``x.data`` or an array of numpy that shares its memory, no one sees: pass a new
+    tensor then. Tensors made in inference mode, whose writes are not counted, count as dense.
+    """
     if x.requires_grad or x.is_inference():
         check_finite(x)
         return None
     known = _seen.get(x)
     if known is None or known[0] != x._version:
         check_finite(x)
-        known = _seen[x] = (x._version, _compress(x))
+        known = _seen[x] = (x._version, outlasting(_compress)(x))
     return known[1]
-
-
-def check_finite(x: Tensor) -> None:
-    """ValueError that names the first row with NaN or infinity."""
-    if x.numel() and not bool(x.detach().sum().isfinite()):
-        bad = ~x.detach().isfinite().flatten(1).all(1)
-        if bool(bad.any()):
-            row = int(bad.nonzero()[0, 0])
-            raise ValueError(
-                f"features of cell {row} are not finite (NaN or infinity): clean or impute them"
-            )
 
 
 def drop_entries(rows: Rows, p: float) -> Rows:

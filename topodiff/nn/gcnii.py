@@ -37,7 +37,10 @@ class GCNIILayer(nn.Module):
     def forward(self, K: CellComplex, x: Tensor, x_0: Tensor) -> Tensor:
         """(n_0, channels) twice -> (n_0, channels)."""
         mixed = torch.lerp(adjacency(K, x.dtype) @ x, x_0, self.alpha)
-        return torch.lerp(mixed, mixed @ self.weight, self.beta)
+        mapped = mixed @ self.weight
+        if mapped.dtype is not mixed.dtype:  # autocast lowers it
+            mapped = mapped.to(mixed.dtype)
+        return torch.lerp(mixed, mapped, self.beta)
 
     def extra_repr(self) -> str:
         return f"{len(self.weight)}, alpha={self.alpha:g}, beta={self.beta:.3g}"
@@ -91,7 +94,7 @@ class GCNII(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Complexes and features (n_0, in_channels), by default ``complex.x[0]`` ->
         (n_0, out_channels)."""
-        features = vertex_features(complex, x, self.in_channels)
+        features = vertex_features(complex, x, self.in_channels, self.embed.weight)
         x = x_0 = self.embed(self.dropout(features)).relu()
         for layer in self.layers:
             x = layer(complex, self.dropout(x), x_0).relu()

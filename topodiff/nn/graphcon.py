@@ -10,6 +10,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import integrate
 from topodiff.nn.dropout import Dropout
@@ -18,6 +19,7 @@ from topodiff.nn.gat import GATLayer
 from topodiff.nn.gcn import GCNLayer
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
+from topodiff.solvers.problem import is_finite
 
 COUPLINGS = ("gcn", "gat")
 RESIDUALS = {"gcn": (None, "mapped", "learnt"), "gat": (None, "learnt")}
@@ -143,16 +145,18 @@ class GraphCON(nn.Module):
 
     def states(self, complex: CellComplex, x: Tensor | None = None) -> list[Tensor]:
         """x at the start and after every step, (n_0, hidden_channels) each."""
-        x = self.encoder(vertex_features(complex, x, self.encoder.in_channels))
+        encoder = self.encoder
+        x = encoder(vertex_features(complex, x, encoder.in_channels, encoder.weight))
         if self.encode_activation:
             x = activate(x, self.activation)
         state = self.dropout(x), self.dropout(x)
         found = [state[0]]
-        for step in range(self.num_layers):
-            drop = self.dropout if step + 1 == self.num_layers else self.step_dropout
-            state = tuple(map(drop, self.step(complex, step, *state)))
-            found.append(state[0])
-        if not bool(found[-1].detach().sum().isfinite()):
+        with full_precision(x):
+            for step in range(self.num_layers):
+                drop = self.dropout if step + 1 == self.num_layers else self.step_dropout
+                state = tuple(map(drop, self.step(complex, step, *state)))
+                found.append(state[0])
+        if not is_finite(found[-1]):
             raise RuntimeError(
                 f"the state is not finite after {self.num_layers} steps: take a smaller dt"
             )

@@ -55,7 +55,8 @@ class H2GCN(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Complexes and features (n_0, in_channels), by default ``complex.x[0]`` ->
         (n_0, out_channels)."""
-        rounds = [self.embed(vertex_features(complex, x, self.in_channels)).relu()]
+        features = vertex_features(complex, x, self.in_channels, self.embed.weight)
+        rounds = [self.embed(features).relu()]
         dtype = rounds[0].dtype
         matrices = adjacency(complex, dtype, loops=0), two_hop(complex, dtype)
         for _ in range(self.num_layers):

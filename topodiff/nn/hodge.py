@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
 from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
+from topodiff.nn.features import cell_features, check_finite
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import check_arguments
+from topodiff.nn.vertex_model import check_arguments, check_not_negative
 from topodiff.operators import HodgeLaplacian, LinearOperator
 
 PARTS = ("down", "up")
@@ -56,6 +56,7 @@ class HodgeDiffusion(nn.Module):
             hidden_channels=hidden_channels,
             out_channels=out_channels,
         )
+        check_not_negative(num_layers=num_layers)
         check_choice("activation", activation, ODD)
         if not parts or not set(parts) <= set(PARTS):
             raise ValueError(f"parts must be one or both of {PARTS}, got {parts!r}")
@@ -76,7 +77,7 @@ class HodgeDiffusion(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Cochains x (n_rank, in_channels), by default ``complex.x[rank]`` -> (n_rank,
         out_channels)."""
-        h = self.input(cochain_features(complex, x, self.rank, self.in_channels))
+        h = self.input(cochain_features(complex, x, self.rank, self.input.weight))
         halves = self._halves(complex)
         for maps in self.layers:
             dropped = self.dropout(h)
@@ -95,17 +96,14 @@ class HodgeDiffusion(nn.Module):
         return f"rank={self.rank}, parts={self.parts}, activation={self.activation!r}"
 
 
-def cochain_features(K: CellComplex, x: Tensor | None, rank: int, in_channels: int) -> Tensor:
-    """``x``, or ``K.x[rank]`` in its place, which must be (n_rank, in_channels) and finite."""
-    if x is None:
-        if rank not in K.x:
-            raise ValueError(f"x[{rank}] is missing: give cochains to the {rank}-cells, or give x")
-        x = K.x[rank]
-    if x.shape != (K.num_cells(rank), in_channels):
-        raise ValueError(
-            f"cochains on {K.num_cells(rank)} {rank}-cells for this model have shape "
-            f"({K.num_cells(rank)}, {in_channels}), got {tuple(x.shape)}"
-        )
-    if not bool(torch.isfinite(x.detach().sum())):
-        raise ValueError(f"cochains on {rank}-cells have NaN or infinity: clean or impute them")
+def cochain_features(K: CellComplex, x: Tensor | None, rank: int, weight: Tensor) -> Tensor:
+    """``x``, or ``K.x[rank]`` in its place, (n_rank, in_channels) and finite, for a linear map with
+    ``weight`` (hidden_channels, in_channels).
+
+    Raises:
+        TypeError, ValueError: see :func:`topodiff.nn.features.cell_features`; cochains that are not
+            finite.
+    """
+    x = cell_features(K, x, rank, weight.shape[1], weight)
+    check_finite(x)
     return x

@@ -19,6 +19,11 @@ class SAGELayer(nn.Module):
         self.own = FeatureMap(in_channels, out_channels)
         self.others = FeatureMap(in_channels, out_channels, bias=False)
 
+    @property
+    def weight(self) -> Tensor:
+        """W_1."""
+        return self.own.weight
+
     def reset_parameters(self) -> None:
         """Draw all parameters anew."""
         reset_children(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import islice, pairwise
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -12,25 +12,21 @@ from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import Rows, drop_entries, sparse_rows
+from topodiff.nn.features import cell_features
 from topodiff.nn.reset import reset_children
 
 Features = Tensor | Rows
 
 
-def vertex_features(K: CellComplex, x: Tensor | None, in_channels: int) -> Features:
-    """``x``, or ``K.x[0]`` in its place, which must be (n_0, in_channels); by their entries where
-    these are few."""
-    if x is None:
-        if 0 not in K.x:
-            raise ValueError("x[0] is missing: give features to the vertices, or give x")
-        x = K.x[0]
-    if x.shape != (K.num_cells(0), in_channels):
-        raise ValueError(
-            f"features of {K.num_cells(0)} vertices for this model have shape "
-            f"({K.num_cells(0)}, {in_channels}), got {tuple(x.shape)}"
-        )
-    if not x.is_floating_point():
-        raise TypeError(f"features are floating-point numbers, got {x.dtype}")
+def vertex_features(K: CellComplex, x: Tensor | None, in_channels: int, weight: Tensor) -> Features:
+    """``x``, or ``K.x[0]`` in its place, which must be (n_0, in_channels), finite, and as
+    ``weight`` of the model is; by their entries where these are few.
+
+    Raises:
+        TypeError, ValueError: see :func:`topodiff.nn.features.cell_features`; features that are not
+            finite.
+    """
+    x = cell_features(K, x, 0, in_channels, weight)
     rows = sparse_rows(x)
     return x if rows is None else rows
 
@@ -82,6 +78,13 @@ def check_arguments(dropout: float, **positive: int) -> None:
         raise ValueError(f"dropout is in [0, 1), got {dropout}")
 
 
+def check_not_negative(**numbers: int) -> None:
+    """ValueError for a number below 0."""
+    for name, value in numbers.items():
+        if value < 0:
+            raise ValueError(f"{name} must be at least 0, got {value}")
+
+
 class VertexModel(nn.Module):
     """``x <- act(layer(K, dropout(x)))`` for every layer, without the activation in the last one.
 
@@ -120,7 +123,7 @@ class VertexModel(nn.Module):
         self.layers = nn.ModuleList([*layers, self.make_last(widths[-1], out_channels)])
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        """A module that maps (K, x) to the next x."""
+        """A module that maps (K, x) to the next x, with ``weight`` for x."""
         raise NotImplementedError
 
     def make_last(self, in_channels: int, out_channels: int) -> nn.Module:
@@ -134,9 +137,10 @@ class VertexModel(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Complexes and features (n_0, in_channels), by default ``complex.x[0]`` ->
         (n_0, out_channels)."""
-        features = vertex_features(complex, x, self.in_channels)
-        h: Tensor = self.layers[0](complex, self.dropout(features))
-        for layer in islice(self.layers, 1, None):
+        first, *others = self.layers
+        features = vertex_features(complex, x, self.in_channels, first.weight)  # type: ignore[arg-type]
+        h: Tensor = first(complex, self.dropout(features))
+        for layer in others:
             h = layer(complex, self.dropout(activate(h, self.activation)))
         return h
 

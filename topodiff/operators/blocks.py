@@ -76,7 +76,8 @@ class VertexGram(Gram):
     """``delta_0^T W delta_0``, applied by its blocks.
 
     They are kept as long as no gradient to maps or weights is recorded; otherwise each product puts
-    them together anew, so that it can be differentiated on its own.
+    them together anew, so that it can be differentiated on its own. Neither are they kept for maps
+    or weights made in inference mode: nobody counts what is written to these.
     """
 
     def __init__(

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from topodiff.complexes import outlasting
+
 Value = TypeVar("Value")
 
 
@@ -15,7 +17,8 @@ class Live(Generic[Value]):
     """The value of a formula, kept for as long as the tensors in it stay as they are.
 
     Where a gradient to them is recorded, the formula is evaluated anew each time, so that every
-    product of an operator can be differentiated on its own. Copies and pickles come out empty.
+    product of an operator can be differentiated on its own; so it is for tensors made in inference
+    mode, whose changes nobody counts. Copies and pickles come out empty.
     """
 
     def __init__(self) -> None:
@@ -26,14 +29,14 @@ class Live(Generic[Value]):
     ) -> Value:
         """``formula()``, which depends on ``tensors`` and on what ``also`` says."""
         recorded = torch.is_grad_enabled()
-        state = [torch.is_inference_mode_enabled(), *also]
+        state = [*also]
         # a loop, since this comes before every product of a small operator
         for t in tensors:
-            if recorded and t.requires_grad:
+            if (recorded and t.requires_grad) or t.is_inference():
                 return formula()
-            state.append(None if t.is_inference() else t._version)
+            state.append(t._version)
         if self._kept is None or self._kept[0] != state:
-            self._kept = state, formula()
+            self._kept = state, outlasting(formula)()
         return self._kept[1]
 
     def __reduce__(self) -> tuple:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topodiff.kernels.precision import at_least_single
+
 Maps = Tensor | None
 
 
@@ -59,7 +61,7 @@ def transpose(maps: Maps) -> Maps:
 
 
 def inverse(maps: Maps, orthogonal: bool = False) -> Maps:
-    """The inverse maps.
+    """The inverse maps; of float16 and bfloat16 computed in float32.
 
     Raises:
         ValueError: for a singular map, with its position.
@@ -72,11 +74,11 @@ def inverse(maps: Maps, orthogonal: bool = False) -> Maps:
         singular = maps == 0
         found = maps.reciprocal()
     else:
-        found, info = torch.linalg.inv_ex(maps)
+        found, info = torch.linalg.inv_ex(at_least_single(maps))
         singular = info != 0
     if bool(singular.any()):
         raise ValueError(f"map {int(singular.nonzero()[0, 0])} is singular and has no inverse")
-    return found
+    return found.to(maps.dtype)
 
 
 def take(maps: Maps, index: Tensor) -> Maps:

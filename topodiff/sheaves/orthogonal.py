@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from topodiff.kernels import quaternions, rotations
+from topodiff.kernels.precision import at_least_single, full_precision
 from topodiff.kernels.skew import num_entries
 from topodiff.sheaves import exponential, givens
 
@@ -49,7 +50,8 @@ class SpecialOrthogonal:
     """Rotations: ``R(params) -> (..., d, d)`` with ``R^T R = I`` and ``det R = +1`` to rounding.
 
     It holds for any finite parameters, and gradients are finite there. Zero parameters give the
-    identity. Everything runs on whole batches; there is no Python loop over them.
+    identity. Everything runs on whole batches; there is no Python loop over them. Of float16 and
+    bfloat16 it is computed in float32, and autocast changes nothing.
 
     ========== ============= =================== =================================================
     method     d             parameters          reaches
@@ -116,7 +118,9 @@ class SpecialOrthogonal:
             )
         if self.dim == 1:
             return params.sum(-1)[..., None, None] + self.determinant
-        return self._family.matrix(params, self.dim)
+        with full_precision(params):
+            matrix = self._family.matrix(at_least_single(params), self.dim)
+        return matrix if matrix.dtype is params.dtype else matrix.to(params.dtype)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dim}, method={self.method!r})"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.incidence import Incidence
+from topodiff.kernels.precision import at_least_single
 from topodiff.sheaves.maps import Maps
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def incidence_at(complex: CellComplex, rank: int) -> Incidence:
 def block_matrix(incidence: Incidence, signed: Tensor, stalk_dim: int) -> sp.csr_matrix:
     """(num_cells d x num_faces d) with the given maps, (nnz,), (nnz, d) or (nnz, d, d), as
     blocks."""
-    values = signed.detach().cpu().numpy()
+    values = at_least_single(signed.detach()).cpu().numpy()
     face, ptr = incidence.face.cpu().numpy(), incidence.cell_ptr.cpu().numpy()
     shape = (incidence.num_cells, incidence.num_faces)
     if values.ndim == 1:

@@ -1,7 +1,8 @@
 """Parallel transport along edges and paths, holonomy around cycles.
 
 A section that is constant along the edge e = (u, v) obeys ``F_{v<e} x_v = F_{u<e} x_u``, so it is
-carried from u to v by ``F_{v<e}^-1 F_{u<e}`` (for orthogonal maps ``F_{v<e}^T F_{u<e}``).
+carried from u to v by ``F_{v<e}^-1 F_{u<e}`` (for orthogonal maps ``F_{v<e}^T F_{u<e}``). Of
+float16 and bfloat16 it is computed in float32, along all of a path.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.cells import cell_vertices, whole_numbers
+from topodiff.kernels.precision import at_least_single
 from topodiff.sheaves.maps import inverse, multiply, take, to_matrices
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def edge_transports(sheaf: CellularSheaf) -> Tensor:
         ValueError: where the map of a head is singular.
     """
     tail = 2 * torch.arange(sheaf.complex.num_cells(1), device=sheaf.device)
-    return _steps(sheaf, tail, tail + 1)
+    return _rounded(_steps(sheaf, tail, tail + 1), sheaf)
 
 
 def path_transport(sheaf: CellularSheaf, path: Sequence[int]) -> Tensor:
@@ -47,7 +49,7 @@ def path_transport(sheaf: CellularSheaf, path: Sequence[int]) -> Tensor:
     product = torch.eye(sheaf.stalk_dim).to(steps)
     for step in steps:
         product = step @ product
-    return product
+    return _rounded(product, sheaf)
 
 
 def cell_holonomies(sheaf: CellularSheaf) -> Tensor:
@@ -70,16 +72,22 @@ def cell_holonomies(sheaf: CellularSheaf) -> Tensor:
     for k, count in enumerate(longer.tolist()):  # so many cells have a k-th step
         done.append(current[count:])
         current = steps[start[:count] + k] @ current[:count]
-    return torch.cat([current, *reversed(done)])[order.argsort()]
+    product = torch.cat([current, *reversed(done)])[order.argsort()]
+    return _rounded(product, sheaf)
 
 
 def _steps(sheaf: CellularSheaf, leaving: Tensor, arriving: Tensor) -> Tensor:
     """Transports over edges given by the two incidences through which a path goes."""
     maps = sheaf.restriction_maps(1)
+    maps = None if maps is None else at_least_single(maps)
     back = inverse(take(maps, arriving), sheaf.orthogonal)
     like = torch.zeros(0, dtype=sheaf.dtype, device=sheaf.device)
     product = multiply(back, take(maps, leaving))
     return to_matrices(product, leaving.numel(), sheaf.stalk_dim, like)
+
+
+def _rounded(matrices: Tensor, sheaf: CellularSheaf) -> Tensor:
+    return matrices if sheaf.dtype is None else matrices.to(sheaf.dtype)
 
 
 def _entries(complex: CellComplex, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
+from topodiff.complexes import outlasting
 from topodiff.operators import LinearOperator
 from topodiff.solvers.held import all_tensors
 
@@ -91,20 +92,23 @@ _known: WeakKeyDictionary[LinearOperator, tuple[tuple, Assembled]] = WeakKeyDict
 
 def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf) -> LinearOperator:
     """The matrix of the operator, kept for the next time, if ``products`` with it repay the
-    assembly; or the operator itself, also on other devices than the CPU, and if it has no matrix.
+    assembly; or the operator itself, also on other devices than the CPU, if it has no matrix, and
+    if it holds tensors made in inference mode, of which nobody counts what is written to them.
     """
     if operator.device.type != "cpu" or isinstance(operator, Assembled):
         return operator
+    tensors = all_tensors(operator)
+    if any(t.is_inference() for t in tensors):
+        return operator
     # a tensor that was changed in place has another version
-    versions = like.dtype, tuple((id(t), t._version) for t in all_tensors(operator))
+    versions = like.dtype, tuple((id(t), t._version) for t in tensors)
     known = _known.get(operator)
     if known is not None and known[0] == versions:
         return known[1]
     if products < _FEWEST_PRODUCTS:
         return operator
     try:
-        with torch.no_grad():
-            found = Assembled(operator, like.dtype)
+        found = outlasting(Assembled)(operator, like.dtype)
     except NotImplementedError:
         return operator
     _known[operator] = versions, found

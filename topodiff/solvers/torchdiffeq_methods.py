@@ -87,7 +87,8 @@ def solve(
         options: passed on. ``explicit_adams`` and ``implicit_adams`` get ``max_order=4``, since
             the default of torchdiffeq, 12, diverges.
     """
-    import torchdiffeq
+    with torch.inference_mode(False):  # it makes its tableaus now, and keeps them
+        import torchdiffeq
 
     if len(problem.times) == 1 or problem.x0.numel() == 0:
         for number in range(1, len(problem.times)):

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from topodiff.kernels.activations import activate
+from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
@@ -73,6 +74,7 @@ class SheafModel(nn.Module):
             hidden_channels=hidden_channels,
             out_channels=out_channels,
         )
+        check_choice("maps", maps, MAPS)
         self.flat = maps == "bundle"
         if self.flat and (edge_weights or learner != "concat"):
             raise ValueError("a bundle has one frame per vertex: no edge_weights, no other learner")
@@ -112,7 +114,7 @@ class SheafModel(nn.Module):
         """(n, in_channels) -> (n, d', hidden_channels)."""
         h = self.dropout(activate(self.input(x), self.activation))
         if self.second is not None:
-            h = self.second(h)
+            h = self.second(h).to(h.dtype)  # which autocast lowers
         return h.unflatten(1, (self.stalk_dim, self.hidden_channels))
 
     def parameter_groups(self, weight_decay: float, sheaf_weight_decay: float) -> list[dict]:

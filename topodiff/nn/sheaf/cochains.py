@@ -17,7 +17,7 @@ from topodiff.nn.hodge import ODD, cochain_features
 from topodiff.nn.model import CochainModel
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.families import MapFamily
-from topodiff.nn.vertex_model import check_arguments
+from topodiff.nn.vertex_model import check_arguments, check_not_negative
 
 
 class SheafCochainLayer(nn.Module):
@@ -54,6 +54,7 @@ class SheafCochainLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.family = MapFamily(maps, stalk_dim, parametrization)
+        check_not_negative(max_rank=max_rank)
         check_choice("activation", activation, ODD if oriented else ACTIVATIONS)
         if channels % stalk_dim:
             raise ValueError(
@@ -206,6 +207,7 @@ class FlowSheafDiffusion(nn.Module):
     ) -> None:
         super().__init__()
         check_arguments(0.0, in_channels=in_channels, out_channels=out_channels, rank=rank)
+        check_not_negative(num_layers=num_layers)
         self.in_channels, self.rank = in_channels, rank
         self.input = nn.Linear(in_channels, hidden_channels, bias=False)
         self.layers = nn.ModuleList(
@@ -224,7 +226,7 @@ class FlowSheafDiffusion(nn.Module):
     def forward(self, complex: CellComplex, x: Tensor | None = None) -> Tensor:
         """Cochains x (n_rank, in_channels), by default ``complex.x[rank]`` -> (n_rank,
         out_channels), which change sign with the orientation of their cell."""
-        h = self.input(cochain_features(complex, x, self.rank, self.in_channels))
+        h = self.input(cochain_features(complex, x, self.rank, self.input.weight))
         states = _derivatives(complex, self.rank, h)
         for layer in self.layers:
             states = layer(complex, states)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import integrate
 from topodiff.nn.sheaf.base import SheafModel
@@ -19,7 +20,7 @@ from topodiff.solvers import SOLVERS
 
 
 class ContinuousSheafDiffusion(SheafModel):
-    """``dx/dt = -act(Delta_{F(x)} (I (x) W_1) x W_2) + b x(0)`` from the encoded features x(0) to
+    """``dx/dt = -act(Delta_{F(x)} (I (x) W_1) x W_2^T) + b x(0)`` from the encoded features x(0) to
     ``time``, then a linear map (Bodnar et al., Neural Sheaf Diffusion, 2022, section 4; the source
     is that of Chamberlain et al., GRAND, 2021).
 
@@ -76,16 +77,18 @@ class ContinuousSheafDiffusion(SheafModel):
                 dtype or device.
             RuntimeError: the solver did not reach the end.
         """
-        state = self.encode(vertex_features(complex, x, self.in_channels))
+        features = vertex_features(complex, x, self.in_channels, self.input.weight)
+        state = self.encode(features)
         return self.output(self.diffuse(complex, state).flatten(1))
 
     def diffuse(self, complex: CellComplex, x: Tensor) -> Tensor:
         """The state (n_0, d', hidden_channels) at ``time``, from that at 0."""
-        operator = self.layer.operator(complex, x) if self.frozen_sheaf else None
-        source = None if self.strength is None else self.strength * x
-        law = _Law(self.layer, complex, operator, source)
         options = {"backward": self.backward, **self.solver_options}
-        return integrate(complex, law, x, self.time, self.solver, **options).x
+        with full_precision(x):
+            operator = self.layer.operator(complex, x) if self.frozen_sheaf else None
+            source = None if self.strength is None else self.strength * x
+            law = _Law(self.layer, complex, operator, source)
+            return integrate(complex, law, x, self.time, self.solver, **options).x
 
     def extra_repr(self) -> str:
         return (

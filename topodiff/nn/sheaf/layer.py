@@ -19,8 +19,9 @@ NORMALIZATIONS = (False, True, "augmented")
 
 
 class SheafDiffusionLayer(nn.Module):
-    """``act(Delta_F (I (x) W_1) x W_2)`` for states x (n, d', channels): W_1 mixes the coordinates
-    of a stalk, W_2 the channels (Bodnar et al., Neural Sheaf Diffusion, 2022, eq. 4).
+    """``act(Delta_F (I (x) W_1) x W_2^T)`` for states x (n, d', channels): W_1 = ``left`` mixes the
+    coordinates of a stalk, W_2 = ``right`` the channels, as ``torch.nn.Linear`` (Bodnar et al.,
+    Neural Sheaf Diffusion, 2022, eq. 4).
 
     Args:
         learner: of the sheaf, or None for a layer that is given the operator of another.

@@ -9,16 +9,17 @@ from torch import Tensor, nn
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
+from topodiff.kernels.precision import full_precision
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
-from topodiff.nn.vertex_model import vertex_features
+from topodiff.nn.vertex_model import check_not_negative, vertex_features
 
 
 class NeuralSheafDiffusion(SheafModel):
     """Diffusion along sheaves that are learnt from the features they move:
 
         x_0     = act(x W_in + b)                                        (n, d', hidden_channels)
-        y_t     = act(Delta_{F(x_t)} (I (x) W_1) x_t W_2)
+        y_t     = act(Delta_{F(x_t)} (I (x) W_1) x_t W_2^T)
         x_{t+1} = (1 + tanh(eps_t)) x_t - y_t
         out     = x_T W_out + b
 
@@ -49,8 +50,7 @@ class NeuralSheafDiffusion(SheafModel):
         shared_sheaf: bool = False,
         **options: Any,
     ) -> None:
-        if num_layers < 0:
-            raise ValueError(f"num_layers must be at least 0, got {num_layers}")
+        check_not_negative(num_layers=num_layers)
         super().__init__(in_channels, hidden_channels, out_channels, stalk_dim, **options)
         self.shared_sheaf = shared_sheaf
         layers = [self.make_layer(t == 0 or not shared_sheaf) for t in range(num_layers)]
@@ -69,7 +69,13 @@ class NeuralSheafDiffusion(SheafModel):
             TypeError, ValueError: features that are missing, not finite, or of the wrong shape,
                 dtype or device.
         """
-        state = self.encode(vertex_features(complex, x, self.in_channels))
+        features = vertex_features(complex, x, self.in_channels, self.input.weight)
+        state = self.encode(features)
+        with full_precision(state):
+            state = self._diffuse(complex, state)
+        return self.output(state.flatten(1))
+
+    def _diffuse(self, complex: CellComplex, state: Tensor) -> Tensor:
         factors = self.epsilon.tanh().unbind()
         dropout = self.dropout.p if self.training else 0.0
         for t, layer in enumerate(self.layers):
@@ -78,7 +84,7 @@ class NeuralSheafDiffusion(SheafModel):
                 operator = layer.operator(complex, state, dropout if t else 0.0)
             change = layer.change(state, operator, dropout)
             state = kernels.residual(state, change, factors[t], self.activation)
-        return self.output(state.flatten(1))
+        return state
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, shared_sheaf={self.shared_sheaf}"

@@ -1,0 +1,27 @@
+"""Computing in higher precision than that of the arguments, or than autocast has it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor
+
+_LOW = (torch.float16, torch.bfloat16)
+_NOTHING: AbstractContextManager = nullcontext()
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """x, in float32 where it is float16 or bfloat16: these neither hold the square of a large
+    number, nor are linear systems solved in them, nor do numpy and scipy know both."""
+    return x.float() if x.dtype in _LOW else x
+
+
+def full_precision(x: Tensor) -> AbstractContextManager:
+    """A context without autocast on the device of x, in which products have the dtype of x.
+
+    For what happens in steps, whose errors would add up, or stay above those that an adaptive
+    solver allows; and for what has to hold to rounding.
+    """
+    device = x.device.type
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else _NOTHING
