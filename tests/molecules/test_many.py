@@ -5,7 +5,15 @@ import signal
 
 import pytest
 
-from topodiff.molecules import LiftSettings, MoleculeError, lift_all, lift_many, read_table, workers
+from topodiff.molecules import (
+    LiftSettings,
+    MoleculeError,
+    lift_all,
+    lift_many,
+    lifting_many,
+    read_table,
+    workers,
+)
 
 SMILES = [f"{'C' * (i % 9)}C1CC1{'O' * (i % 5 == 0)}" for i in range(1500)]
 SMILES[700] = "C("
@@ -57,9 +65,31 @@ def shorten(chunk, shared):
 def test_a_dying_worker_costs_one_item():
     chunks = [["a", "b"], ["c", "poison", "d"], ["e"], ["f", "g", "h"]]
     found = workers.map_in_workers(
-        shorten, chunks, "+", 2, lambda shared: [shared + "died"], lambda a, b, _: a + b
+        shorten,
+        chunks,
+        "+",
+        2,
+        lambda item, shared: [shared + item + " died"],
+        lambda a, b, _: a + b,
     )
-    assert list(found) == [["+a", "+b"], ["+c", "+died", "+d"], ["+e"], ["+f", "+g", "+h"]]
+    assert list(found) == [["+a", "+b"], ["+c", "+poison died", "+d"], ["+e"], ["+f", "+g", "+h"]]
+
+
+def test_a_death_is_not_kept_in_the_cache(monkeypatch):
+    smiles = ["C", "CC", "CCC"] * 200
+    smiles[300] = "CO"
+
+    def deadly(chunk, settings):
+        if "CO" in chunk:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return lift_all(chunk, settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifting_many, "lift_all", deadly)
+        found = lift_many(smiles, SETTINGS, num_workers=2)
+    [(place, reason)] = found.failures
+    assert (place, "died" in reason) == (300, True)
+    assert lift_many(smiles, SETTINGS).failures == []
 
 
 def fail(chunk, shared):
@@ -74,7 +104,6 @@ def test_an_error_in_a_worker_is_the_callers():
 @pytest.fixture
 def count_lifts(monkeypatch):
     calls = []
-    from topodiff.molecules import lifting_many
 
     def counted(chunk, settings):
         calls.append(len(chunk))
