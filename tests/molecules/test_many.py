@@ -135,7 +135,7 @@ def test_the_cache_knows_settings_and_content(count_lifts, other):
     assert len(count_lifts) == 2 * first
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".failures"])
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "delete"])
 def test_a_damaged_entry_is_built_anew(cache_folder, count_lifts, suffix, damage):
     lift_many(SMILES, SETTINGS)
@@ -145,12 +145,28 @@ def test_a_damaged_entry_is_built_anew(cache_folder, count_lifts, suffix, damage
     if damage == "delete":
         path.unlink()
     else:
-        middle = 1 if suffix == ".json" else len(content) // 2
+        middle = 1 if suffix == ".failures" else len(content) // 2
         content[middle] ^= 0x7F
         cut = {"truncate": len(content) - 5, "flip": None, "empty": 0}[damage]
         path.write_bytes(content if cut is None else content[:cut])
     assert_same(lift_many(SMILES, SETTINGS))
     assert len(count_lifts) == 2 * first
+    assert_same(lift_many(SMILES, SETTINGS))
+    assert len(count_lifts) == 2 * first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("[[700, ", "[[703, "), ("[[700, ", "[[5000, "), ("[[700, ", "[" * 100_000)],
+    ids=["another row", "beyond the table", "nested deeply"],
+)
+def test_altered_failures_are_found_out(cache_folder, count_lifts, old, new):
+    lift_many(SMILES, SETTINGS)
+    first = len(count_lifts)
+    [path] = (p for p in (cache_folder / "molecules").iterdir() if p.suffix != ".safetensors")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
     assert_same(lift_many(SMILES, SETTINGS))
     assert len(count_lifts) == 2 * first
 
