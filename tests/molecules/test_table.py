@@ -197,6 +197,19 @@ def test_sdf(write, name):
     assert failure.line == text.split("$$$$\n")[0].count("\n") + 2
 
 
+def test_sdf_titles(write):
+    methane = Chem.MolToMolBlock(Chem.MolFromSmiles("C"))
+    named = "  aspirin " + methane
+    table = read_table(
+        write(sdf((methane, {"y": "1"}), (named, {}), ("odd" + methane[:9], {})), "m.sdf")
+    )
+    assert table.columns == ["title", "y"]
+    assert table.rows == [["", "1"], ["aspirin", ""], ["odd", ""]]
+    table = read_table(write(sdf((named, {"y": "1", "title": "acid"}), (named, {})), "m.sdf"))
+    assert table.columns == ["y", "title"]
+    assert table.rows == [["1", "acid"], ["", ""]]
+
+
 def test_sdf_without_molecules(write):
     with pytest.raises(TableError, match="no molecule"):
         read_table(write("\n\n", "m.sdf"))
