@@ -5,7 +5,15 @@ import signal
 
 import pytest
 
-from topodiff.molecules import LiftSettings, MoleculeError, lift_all, lift_many, read_table, workers
+from topodiff.molecules import (
+    LiftSettings,
+    MoleculeError,
+    lift_all,
+    lift_many,
+    lifting_many,
+    read_table,
+    workers,
+)
 
 SMILES = [f"{'C' * (i % 9)}C1CC1{'O' * (i % 5 == 0)}" for i in range(1500)]
 SMILES[700] = "C("
@@ -57,9 +65,31 @@ def shorten(chunk, shared):
 def test_a_dying_worker_costs_one_item():
     chunks = [["a", "b"], ["c", "poison", "d"], ["e"], ["f", "g", "h"]]
     found = workers.map_in_workers(
-        shorten, chunks, "+", 2, lambda shared: [shared + "died"], lambda a, b, _: a + b
+        shorten,
+        chunks,
+        "+",
+        2,
+        lambda item, shared: [shared + item + " died"],
+        lambda a, b, _: a + b,
     )
-    assert list(found) == [["+a", "+b"], ["+c", "+died", "+d"], ["+e"], ["+f", "+g", "+h"]]
+    assert list(found) == [["+a", "+b"], ["+c", "+poison died", "+d"], ["+e"], ["+f", "+g", "+h"]]
+
+
+def test_a_death_is_not_kept_in_the_cache(monkeypatch):
+    smiles = ["C", "CC", "CCC"] * 200
+    smiles[300] = "CO"
+
+    def deadly(chunk, settings):
+        if "CO" in chunk:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return lift_all(chunk, settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifting_many, "lift_all", deadly)
+        found = lift_many(smiles, SETTINGS, num_workers=2)
+    [(place, reason)] = found.failures
+    assert (place, "died" in reason) == (300, True)
+    assert lift_many(smiles, SETTINGS).failures == []
 
 
 def fail(chunk, shared):
@@ -74,7 +104,6 @@ def test_an_error_in_a_worker_is_the_callers():
 @pytest.fixture
 def count_lifts(monkeypatch):
     calls = []
-    from topodiff.molecules import lifting_many
 
     def counted(chunk, settings):
         calls.append(len(chunk))
@@ -106,7 +135,7 @@ def test_the_cache_knows_settings_and_content(count_lifts, other):
     assert len(count_lifts) == 2 * first
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".json"])
+@pytest.mark.parametrize("suffix", [".safetensors", ".failures"])
 @pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "delete"])
 def test_a_damaged_entry_is_built_anew(cache_folder, count_lifts, suffix, damage):
     lift_many(SMILES, SETTINGS)
@@ -116,12 +145,28 @@ def test_a_damaged_entry_is_built_anew(cache_folder, count_lifts, suffix, damage
     if damage == "delete":
         path.unlink()
     else:
-        middle = 1 if suffix == ".json" else len(content) // 2
+        middle = 1 if suffix == ".failures" else len(content) // 2
         content[middle] ^= 0x7F
         cut = {"truncate": len(content) - 5, "flip": None, "empty": 0}[damage]
         path.write_bytes(content if cut is None else content[:cut])
     assert_same(lift_many(SMILES, SETTINGS))
     assert len(count_lifts) == 2 * first
+    assert_same(lift_many(SMILES, SETTINGS))
+    assert len(count_lifts) == 2 * first
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("[[700, ", "[[703, "), ("[[700, ", "[[5000, "), ("[[700, ", "[" * 100_000)],
+    ids=["another row", "beyond the table", "nested deeply"],
+)
+def test_altered_failures_are_found_out(cache_folder, count_lifts, old, new):
+    lift_many(SMILES, SETTINGS)
+    first = len(count_lifts)
+    [path] = (p for p in (cache_folder / "molecules").iterdir() if p.suffix != ".safetensors")
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
     assert_same(lift_many(SMILES, SETTINGS))
     assert len(count_lifts) == 2 * first
 

@@ -11,6 +11,7 @@ from rdkit import Chem
 
 import topodiff as td
 from topodiff.molecules import TableError, read_table
+from topodiff.molecules.delimited import read_records
 
 GOOD = "smiles,logS,name\nCCO,-0.5,ethanol\nc1ccccc1,,benzene\nC,1e-3,methane\n"
 
@@ -65,6 +66,8 @@ BAD_ROWS = [
     ("C,1,2", "3 fields where the header has 2"),
     (f"{'C' * 200_000},1", "field larger than"),
     (f"{'C' * 110_000},1", "110000 characters"),
+    (f"C,{'1,' * 2_000_000}CCC", "line of more than 1048576 characters"),
+    (f'C,"{"1," * 2_000_000}', "line of more than 1048576 characters"),
     ('"C,1', "never closes"),
     (b"C\xff,1", "not UTF-8"),
     ("Cé,1", "printable ASCII"),
@@ -146,6 +149,29 @@ def test_a_quoted_field_may_hold_line_breaks(write):
     assert table.lines == [2, 4]
 
 
+def test_a_cell_may_hold_a_mol_block(write):
+    ring = Chem.MolFromSmiles(f"C1{'C' * 997}C1")
+    block = Chem.MolToMolBlock(ring).replace("M  END", "M  CHG  1   1   0\n" * 125 + "M  END")
+    table = read_table(write(f'smiles,block\nC,"{block}"\nCC,\n'))
+    assert table.column("block") == [block, ""]
+
+
+def test_quotes_that_never_close_cost_a_row_each(write):
+    rows = ['"C,1', *["CC,2"] * 5000] * 10
+    records = list(read_records(write("\n".join(rows))))
+    assert [r.line for r in records] == [*range(1, len(rows) + 1)]
+    bad = [r for r in records if r.problem]
+    assert [r.line for r in bad] == [*range(1, len(rows), 5001)]
+    assert "never closes" in bad[0].problem
+
+
+def test_delimiters_inside_quotes_do_not_count(write):
+    table = read_table(write('smiles,"logS (mol/L; pH 7; 25 C)"\nC,1\n'))
+    assert table.columns == ["smiles", "logS (mol/L; pH 7; 25 C)"]
+    assert read_table(write('smiles;"a,""b"",c"\nC;1\n')).columns == ["smiles", 'a,"b",c']
+    assert read_table(write('smiles;1" a;2" b,c\nC;1;2\n')).columns == ["smiles", '1" a', '2" b,c']
+
+
 def sdf(*mols):
     blocks = []
     for mol, properties in mols:
@@ -169,6 +195,19 @@ def test_sdf(write, name):
     [failure] = table.failures
     assert failure.row == 1
     assert failure.line == text.split("$$$$\n")[0].count("\n") + 2
+
+
+def test_sdf_titles(write):
+    methane = Chem.MolToMolBlock(Chem.MolFromSmiles("C"))
+    named = "  aspirin " + methane
+    table = read_table(
+        write(sdf((methane, {"y": "1"}), (named, {}), ("odd" + methane[:9], {})), "m.sdf")
+    )
+    assert table.columns == ["title", "y"]
+    assert table.rows == [["", "1"], ["aspirin", ""], ["odd", ""]]
+    table = read_table(write(sdf((named, {"y": "1", "title": "acid"}), (named, {})), "m.sdf"))
+    assert table.columns == ["y", "title"]
+    assert table.rows == [["1", "acid"], ["", ""]]
 
 
 def test_sdf_without_molecules(write):

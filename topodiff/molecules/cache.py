@@ -1,6 +1,6 @@
 """Lifted molecules on disk, keyed by content, settings and versions.
 
-Two files per entry: the complex, which carries a checksum, and the failures. Both appear under
+Two files per entry, the complex and the failures, and each carries a checksum. Both appear under
 their names complete or not at all; a damaged or half-written entry is built anew. The folder is
 ``TOPODIFF_CACHE`` or ~/.cache/topodiff; it may be deleted at any time.
 """
@@ -36,14 +36,14 @@ def key_of(smiles: Sequence[str], settings: LiftSettings) -> str:
     """Digest of everything on which the lifted arrays depend."""
     about = {"features": VERSION, "rdkit": rdkit.__version__, **asdict(settings)}
     text = json.dumps([about, list(smiles)], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:40]
+    return _digest(text)[:40]
 
 
 def read(key: str, count: int) -> tuple[CellComplex, Failures] | None:
     """The entry for ``count`` molecules, or None if there is none or it is damaged."""
     complex_path, failures_path = _paths(key)
     try:
-        failures = [(int(i), str(reason)) for i, reason in json.loads(failures_path.read_text())]
+        failures = _failures_from_text(failures_path.read_text())
         complexes = CellComplex.load(complex_path)
     except (OSError, ValueError, TypeError):
         return None
@@ -58,12 +58,30 @@ def write(key: str, complexes: CellComplex, failures: Failures) -> None:
         complex_path.parent.mkdir(parents=True, exist_ok=True)
         complexes.save(complex_path)
         with tempfile.NamedTemporaryFile("w", dir=failures_path.parent, delete=False) as file:
-            json.dump(failures, file)
+            file.write(_failures_to_text(failures))
         os.replace(file.name, failures_path)
     except OSError as error:
         warnings.warn(f"the cache {folder()} cannot be written: {error}", stacklevel=2)
 
 
+def _failures_to_text(failures: Failures) -> str:
+    """A line of JSON below its digest."""
+    line = json.dumps(failures)
+    return f"{_digest(line)}\n{line}"
+
+
+def _failures_from_text(text: str) -> Failures:
+    """Inverse of :func:`_failures_to_text`; ValueError for a damaged text, which is not parsed."""
+    digest, _, line = text.partition("\n")
+    if digest != _digest(line):
+        raise ValueError("the failures do not match their digest")
+    return [(i, reason) for i, reason in json.loads(line)]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _paths(key: str) -> tuple[Path, Path]:
     base = folder() / "molecules"
-    return base / f"{key}.safetensors", base / f"{key}.json"
+    return base / f"{key}.safetensors", base / f"{key}.failures"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,29 +11,31 @@ from typing import IO
 
 from topodiff.molecules.files import Record, Source, TableError, is_utf8, open_text, position
 
-MAX_LINES = 100  # of one record; a quote open for longer was never closed
-MAX_LINE = 2**20  # characters read of one line
+MAX_LINES = 4_000  # of one record; a mol block of 999 atoms has 2,500, longer quotes never close
+MAX_LINE = 2**20  # characters kept of one line
 DELIMITERS = ",\t;"
+_QUOTED = re.compile(rf'(?<![^{DELIMITERS}])"(?:[^"]|"")*"?')
 
 
 def read_records(path: Path, delimiter: str | None = None) -> Iterator[Record]:
     """Records of a delimited file, the header first; blank lines are left out.
 
-    The delimiter is the one of comma, tab and semicolon that the first line has most of.
+    The delimiter is the one of comma, tab and semicolon of which the first line has most outside
+    quotes.
     """
     with open_text(path) as stream:
         lines = _Lines(stream)
         while lines.more():
             if delimiter is None:
-                first = lines.peek()
-                delimiter = max(DELIMITERS, key=first.count)
+                unquoted = _QUOTED.sub("", lines.peek())
+                delimiter = max(DELIMITERS, key=unquoted.count)
             record = _next_record(lines, delimiter)
             if record.fields or record.problem:
                 yield record
 
 
 class _Lines:
-    """Lines of a stream that can be taken back."""
+    """Lines of a stream that can be taken back; of a long one the first MAX_LINE characters."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
@@ -42,6 +45,8 @@ class _Lines:
     def more(self) -> bool:
         if not self.ahead and (line := self.stream.readline(MAX_LINE)):
             self.ahead.append(line)
+            while _is_cut(line):
+                line = self.stream.readline(MAX_LINE)
         return bool(self.ahead)
 
     def peek(self) -> str:
@@ -57,12 +62,18 @@ class _Lines:
         self.number -= len(lines)
 
 
+def _is_cut(line: str) -> bool:
+    return len(line) == MAX_LINE and line[-1] not in "\r\n"
+
+
 def _next_record(lines: _Lines, delimiter: str) -> Record:
     taken: list[str] = []
 
     def feed() -> Iterator[str]:
         while len(taken) < MAX_LINES and lines.more():
             taken.append(lines.take())
+            if _is_cut(taken[-1]):
+                raise csv.Error(f"line of more than {MAX_LINE} characters")
             yield taken[-1]
 
     start = lines.number + 1

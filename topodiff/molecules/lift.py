@@ -37,7 +37,7 @@ def from_smiles(smiles: str, **settings: object) -> CellComplex:
 
     Args:
         smiles: one molecule; fragments ("C.C"), isotopes, charges, stereo, dummy atoms are fine.
-        settings: rings, max_ring_size, features, explicit_hydrogens; see
+        settings: rings, max_ring_size, max_rings, features, explicit_hydrogens; see
             :class:`~topodiff.molecules.settings.LiftSettings`.
 
     Returns:

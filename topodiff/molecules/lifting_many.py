@@ -16,6 +16,7 @@ from topodiff.molecules.workers import map_in_workers
 
 CHUNK = 256  # molecules handed to a worker at a time
 LONG = 5_000  # molecules that take a second or more: worth a progress bar
+DIED = "the worker process that read it died (out of memory?)"
 
 
 class LiftedMany(NamedTuple):
@@ -33,7 +34,10 @@ def lift_many(
     cache: bool = True,
     progress: bool | None = None,
 ) -> LiftedMany:
-    """Lift SMILES, in order; the result does not depend on ``num_workers`` or ``cache``."""
+    """Lift SMILES, in order; the result does not depend on ``num_workers`` or ``cache``.
+
+    A molecule whose worker is killed is a failure, and nothing is then kept in the cache.
+    """
     if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
         raise ValueError(f"num_workers must be a whole number >= 0, got {num_workers!r}")
     key = disk.key_of(smiles, settings) if cache and len(smiles) >= disk.WORTH_KEEPING else None
@@ -48,7 +52,7 @@ def lift_many(
             failures += [(i * CHUNK + k, reason) for k, reason in lifted.failures]
             advance(len(chunks[i]))
     complexes = LiftedArrays.concatenate(parts).to_complex(settings.features)
-    if key is not None:
+    if key is not None and all(reason != DIED for _, reason in failures):
         disk.write(key, complexes, failures)
     return LiftedMany(complexes, failures)
 
@@ -65,9 +69,8 @@ def _lift_chunk(chunk: list[str], settings: LiftSettings) -> Lifted:
     return lift_all(chunk, settings)
 
 
-def _died(settings: LiftSettings) -> Lifted:
-    reason = "the worker process that read it died (out of memory?)"
-    return lift_all([], settings)._replace(failures=[(0, reason)])
+def _died(_: str, settings: LiftSettings) -> Lifted:
+    return lift_all([], settings)._replace(failures=[(0, DIED)])
 
 
 def _concatenate(first: Lifted, second: Lifted, offset: int) -> Lifted:

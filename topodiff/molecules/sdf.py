@@ -1,4 +1,4 @@
-"""SDF files as records: the SMILES of each mol block, and its properties as columns."""
+"""SDF files as records: the SMILES of each mol block, its title and its properties as columns."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from rdkit import Chem
 from topodiff.molecules.files import Record, Source, TableError, is_utf8, open_text
 from topodiff.molecules.parse import MoleculeError, mol_from_block, silenced
 
+TITLE = "title"
 _SEPARATOR = re.compile(r"^\$\$\$\$.*\n?", re.MULTILINE)
 _PROPERTY = re.compile(r"^>.*?<([^>]*)>.*\n((?:.+\n?)*)", re.MULTILINE)
 _END = re.compile(r"^M  END.*\n?", re.MULTILINE)
 
 
 def read_sdf(path: Path) -> Source:
-    """All molecules of an SDF file; the columns are all property names in order of appearance."""
+    """All molecules of an SDF file; the columns are all property names in order of appearance.
+
+    Where a mol block has a title (its first line), the first column is ``title``, unless a property
+    has that name.
+    """
     with open_text(path) as stream:
         text = stream.read().replace("\r\n", "\n").replace("\r", "\n")
     parts, line = [], 1
@@ -28,6 +33,10 @@ def read_sdf(path: Path) -> Source:
         raise TableError(f"{path}: there is no molecule in the file")
     rows = [dict(_PROPERTY.findall(part)) for _, part in parts]
     columns = list(dict.fromkeys(name for row in rows for name in row))
+    titles = [part.partition("\n")[0] for _, part in parts]
+    if any(map(str.strip, titles)) and TITLE not in columns:
+        columns.insert(0, TITLE)
+        rows = [{TITLE: title, **row} for title, row in zip(titles, rows, strict=True)]
     records, smiles = [], []
     with silenced():
         for (start, part), row in zip(parts, rows, strict=True):

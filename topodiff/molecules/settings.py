@@ -18,10 +18,10 @@ class LiftSettings:
     Args:
         rings: ``"induced"``: every chordless cycle, the published cellular lifting;
             ``"smallest"``: RDKit's symmetrised smallest set of smallest rings.
-        max_ring_size: longer rings get no 2-cell.
+        max_ring_size: longer rings get no 2-cell; from 3 to 1000.
         features: name of a feature set, see :mod:`topodiff.molecules.features`.
         explicit_hydrogens: make every hydrogen a vertex.
-        max_rings: a molecule with more rings than this is an error.
+        max_rings: a molecule with more rings than this is an error; from 0 to 10^9.
     """
 
     rings: str = "induced"
@@ -33,12 +33,16 @@ class LiftSettings:
     def __post_init__(self) -> None:
         if self.rings not in RINGS:
             raise ValueError(f"rings must be one of {list(RINGS)}, got {self.rings!r}")
-        size = self.max_ring_size
-        if isinstance(size, bool) or not isinstance(size, int) or not 3 <= size <= 1000:
-            raise ValueError(f"max_ring_size must be a whole number from 3 to 1000, got {size!r}")
+        _check_whole("max_ring_size", self.max_ring_size, 3, 1000)
+        _check_whole("max_rings", self.max_rings, 0, 10**9)
         feature_set(self.features)
         if not isinstance(self.explicit_hydrogens, bool):
             raise TypeError(f"explicit_hydrogens must be a bool, got {self.explicit_hydrogens!r}")
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
 
 
 class TooManyRings(MoleculeError):

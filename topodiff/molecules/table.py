@@ -44,7 +44,8 @@ class MoleculeTable:
         complexes: batched complex, one per good row; take parts of it with ``select``.
         y: (n, tasks) float32 targets, NaN where missing; None without target columns.
         smiles: (n) SMILES, as in the file (of an SDF: as RDKit writes them).
-        columns, rows: header and all rows of the file, good and bad, in order, as text.
+        columns, rows: header and all rows of the file, good and bad, in order, as text. Of an SDF:
+            its properties, after the titles of its mol blocks where there are any.
         row_numbers: (n) numbers of the good rows.
         lines: line of the file on which each row starts.
         failures: the bad rows.
@@ -103,7 +104,8 @@ def read_table(
         num_workers: processes that lift; 0 lifts in this one.
         cache: keep the lifted molecules on disk, see :mod:`topodiff.molecules.cache`.
         progress: show a progress bar; by default on a terminal, for work of more than a second.
-        settings: rings, max_ring_size, features, explicit_hydrogens, as for ``from_smiles``.
+        settings: rings, max_ring_size, max_rings, features, explicit_hydrogens, as for
+            ``from_smiles``.
 
     Raises:
         TableError: (a ValueError) if the file is empty, damaged or not UTF-8, if columns are

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Shared = TypeVar("Shared")
 Result = TypeVar("Result")
@@ -19,15 +19,15 @@ def map_in_workers(
     chunks: list[list],
     shared: Shared,
     num_workers: int,
-    died: Callable[[Shared], Result],
+    died: Callable[[Any, Shared], Result],
     join: Callable[[Result, Result, int], Result],
 ) -> Iterator[Result]:
     """``function(chunk, shared)`` for every chunk, in order.
 
     If a worker dies (killed, out of memory), what was not finished is done again, one chunk at a
     time in a process of its own; a chunk that kills its process is halved until the one item to
-    blame is found, whose result is ``died(shared)``. ``join(first, second, offset)`` puts halves
-    together, ``offset`` being the number of items of the first.
+    blame is found, whose result is ``died(item, shared)``. ``join(first, second, offset)`` puts
+    halves together, ``offset`` being the number of items of the first.
     """
     done = 0
     try:
@@ -51,7 +51,7 @@ def _alone(function, chunk, shared, died, join):  # type: ignore[no-untyped-def]
             return pool.submit(function, chunk, shared).result()
     except BrokenProcessPool:
         if len(chunk) == 1:
-            return died(shared)
+            return died(chunk[0], shared)
         half = len(chunk) // 2
         first = _alone(function, chunk[:half], shared, died, join)
         return join(first, _alone(function, chunk[half:], shared, died, join), half)
