@@ -253,14 +253,6 @@ def test_backward_keeps_four_states_however_long_the_expansion():
         assert sum(saved) <= 4 * x.numel() + weights.numel()
 
 
-def test_second_derivatives_are_refused_not_wrong():
-    x = torch.randn(34, 1, dtype=torch.float64, requires_grad=True)
-    y = td.diffuse(laplacian(), x, 1.0, "chebyshev").x
-    (g,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        g.sum().backward()
-
-
 def test_an_operator_that_hides_its_tensors_is_refused():
     class Hidden(td.operators.LinearOperator):
         symmetric = positive_semidefinite = True

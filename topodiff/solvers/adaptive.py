@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from topodiff.solvers.at_time import at_time
 from topodiff.solvers.graphs import check_ptr, mean_squares
 from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.problem import Problem
@@ -153,23 +154,16 @@ def solve(
     evaluations = problem.system.evaluations
     states = _again(problem, tableau, control, search, slope) if again else search.saved
     problem.system.evaluations = evaluations
-    for number, (x, slope) in enumerate(states[: len(problem.times) - 1], start=1):
+    for number, (x, _) in enumerate(states[: len(problem.times) - 1], start=1):
         if number <= len(search.saved):
-            problem.save(number, _with_time(problem.times[number], x, slope))
-    x, slope = states[-1] if states else (search.x, search.slope)
+            problem.save(number, at_time(problem.system, problem.times[number], x))
+    x, _ = states[-1] if states else (search.x, search.slope)
     if search.status == OK:
-        x = _with_time(problem.times[-1], x, slope)
+        x = at_time(problem.system, problem.times[-1], x)
     elif not again:
         x = search.x
     work = {"steps": search.steps, "rejected": search.rejected}
     return problem.solution(x, search.t, search.status, **work)
-
-
-def _with_time(t: Scalar, x: Tensor, slope: Tensor) -> Tensor:
-    """x(t) with its derivative to t."""
-    if not isinstance(t, Tensor) or not torch.is_grad_enabled():
-        return x
-    return x + (t - t.detach()).to(x.dtype) * slope.detach()
 
 
 def _search(

@@ -11,8 +11,9 @@ from torch import Tensor
 from topodiff.operators import LinearOperator
 from topodiff.solvers import chebyshev, lanczos
 from topodiff.solvers.assembled import assembled
+from topodiff.solvers.at_time import at_time
 from topodiff.solvers.held import with_aliases
-from topodiff.solvers.krylov.solve import default_tolerance
+from topodiff.solvers.krylov.solve import default_tolerance, refuse_second
 from topodiff.solvers.law import as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
@@ -138,11 +139,7 @@ def _propagate(
     for t, state in zip(problem.times, states, strict=True):
         if as_float(t) == 0:
             state = x0
-        if isinstance(t, Tensor) and t.requires_grad and torch.is_grad_enabled():
-            # d/dt exp(-t A) x = -A exp(-t A) x
-            slope = (fast @ state.detach()).to(state.dtype)
-            state = state - (t - t.detach()).to(state.dtype) * slope
-        rows.append(state)
+        rows.append(at_time(problem.system, t, state))
     return torch.stack(rows)
 
 
@@ -164,16 +161,36 @@ class _Heat(torch.autograd.Function):
         return states
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         x, *saved = ctx.saved_tensors
         last, held = saved[: ctx.num_last], saved[ctx.num_last :]
         expansion = ctx.expansion()
         if not held:
-            return chebyshev.adjoint(ctx.fast, expansion, grads[0]), *[None] * 4
+            return _Adjoint.apply(grads[0], expansion, ctx.fast), *[None] * 4
+        refuse_second("an operator whose numbers require gradients")
         if not last:
             last = chebyshev.propagate(ctx.fast, expansion, x)[1]
         for_x, for_held = chebyshev.adjoint_with_parameters(
             ctx.aliased, held, expansion, tuple(last), grads[0]
         )
         return for_x, *[None] * 4, *for_held
+
+
+class _Adjoint(torch.autograd.Function):
+    """``sum_k exp(-t_k A) g_k`` for a constant A, whose own adjoint is the heat kernel again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, grads: Tensor, expansion: chebyshev.Expansion, fast: LinearOperator
+    ) -> Tensor:
+        ctx.expansion, ctx.fast = expansion, fast
+        return chebyshev.adjoint(fast, expansion, grads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        expansion, fast = ctx.expansion, ctx.fast
+
+        def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, None]:
+            return chebyshev.propagate(fast, expansion, x)[0], None
+
+        return _Heat.apply(grads[0], forward, lambda: expansion, fast, fast), None, None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
+from topodiff.solvers.at_time import refuse_transforms
+from topodiff.solvers.held import is_constant
 from topodiff.solvers.krylov.cg import conjugate_gradients
 from topodiff.solvers.krylov.gmres import generalized_minimal_residual
 from topodiff.solvers.krylov.minres import minimal_residual
@@ -124,7 +125,14 @@ class LinearSystem:
 
     def adjoint(self, gradient: Tensor) -> Tensor:
         """``A^-T gradient``, with a warning if that fails."""
-        found = self.solve(gradient, transpose=True)
+        return self._of_gradient(gradient, True)
+
+    def inverse(self, gradient: Tensor) -> Tensor:
+        """``A^-1 gradient``, likewise."""
+        return self._of_gradient(gradient, False)
+
+    def _of_gradient(self, gradient: Tensor, transpose: bool) -> Tensor:
+        found = self.solve(gradient, transpose=transpose)
         if found.status != "converged":
             warnings.warn(
                 f"the linear solve of a backward pass ended with status {found.status!r} and "
@@ -135,17 +143,32 @@ class LinearSystem:
 
 class _Implicit(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, residual: Tensor, x: Tensor, adjoint: Callable) -> Tensor:
-        ctx.adjoint = adjoint
+    def forward(
+        ctx: Any, residual: Tensor, x: Tensor, adjoint: Product, solve: Product | None
+    ) -> Tensor:
+        ctx.adjoint, ctx.solve = adjoint, solve
         return x.clone()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.adjoint(grads[0]), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        if ctx.solve is None:
+            refuse_second("an implicit equation that does more than a constant linear one")
+        found = ctx.adjoint(grads[0].detach())
+        if ctx.solve is not None:
+            found = implicit(grads[0], found, ctx.solve, ctx.adjoint)
+        return found, None, None, None
 
 
-def implicit(residual: Tensor, x: Tensor, adjoint: Callable[[Tensor], Tensor]) -> Tensor:
+def refuse_second(what: str) -> None:
+    """RuntimeError in a backward pass with create_graph=True."""
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            f"second derivatives (create_graph=True) are not to be had through {what}: take a "
+            "solver that makes explicit steps (rk4, dormand_prince) or uniformization"
+        )
+
+
+def implicit(residual: Tensor, x: Tensor, adjoint: Product, solve: Product | None = None) -> Tensor:
     """x with the gradient of the solution of ``r(x, p) = 0`` (implicit function theorem).
 
     Args:
@@ -153,8 +176,13 @@ def implicit(residual: Tensor, x: Tensor, adjoint: Callable[[Tensor], Tensor]) -
             sign is such that ``dr/dx = -A``.
         x: the solution, constant.
         adjoint: ``g -> A^-T g``.
+        solve: ``g -> A^-1 g`` if A is constant and r is ``b - A x``, for derivatives of all orders;
+            others have none beyond the first.
     """
-    return _Implicit.apply(residual, x, adjoint) if residual.requires_grad else x
+    if not (residual.requires_grad and torch.is_grad_enabled()):
+        return x
+    found: Tensor = _Implicit.apply(residual, x, adjoint, solve)
+    return found
 
 
 def linear_solve(
@@ -185,9 +213,12 @@ def linear_solve(
     Raises:
         ValueError: for cg or minres on an operator that is not known to be symmetric.
     """
+    refuse_transforms()
     with torch.no_grad():
         system = LinearSystem(operator, b.dtype, method, preconditioner, tol, max_iterations)
     found = system.solve(b.detach(), guess)
     if not torch.is_grad_enabled():
         return found
+    if is_constant(operator):
+        return found._replace(x=implicit(b, found.x, system.adjoint, system.inverse))
     return found._replace(x=implicit(b - operator @ found.x, found.x, system.adjoint))
