@@ -255,3 +255,13 @@ def test_no_cells_and_no_channels():
         assert sol.x.shape == (0, 2)
         assert sol.status == "ok"
         assert td.diffuse(L, X[:, :0], 1.0, solver).x.shape == (34, 0)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-25])
+@pytest.mark.parametrize("law", [laplacian(dtype=torch.float32), lambda t, x: -x])
+def test_small_numbers_are_not_nothing(law, size):
+    x = torch.randn(34, 2)
+    found = td.diffuse(law, x * size, 1.0, "implicit_euler", num_steps=10)
+    assert found.status == "ok"
+    wanted = td.diffuse(law, x, 1.0, "implicit_euler", num_steps=10)
+    torch.testing.assert_close(found.x / size, wanted.x, rtol=1e-4, atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -116,12 +117,14 @@ class LinearSystem:
         if precondition is not None and transpose and not self.operator.symmetric:
             precondition = self.preconditioner.transpose
         before = getattr(self.preconditioner, "products", 0)
+        given = [flat(b)] if guess is None else [flat(b), flat(guess)]
+        size = _size(given)
+        rhs, *first = (z / size for z in given)
         found = METHODS[self.method](
-            apply, flat(b), None if guess is None else flat(guess), self.tol, self.max_iterations,
-            precondition,
-        )  # fmt: skip
+            apply, rhs, first[0] if first else None, self.tol, self.max_iterations, precondition
+        )
         products = found.products + getattr(self.preconditioner, "products", 0) - before
-        return found._replace(x=found.x.reshape(shape), products=products)
+        return found._replace(x=found.x.mul_(size).reshape(shape), products=products)
 
     def adjoint(self, gradient: Tensor) -> Tensor:
         """``A^-T gradient``, with a warning if that fails."""
@@ -139,6 +142,17 @@ class LinearSystem:
                 f"relative residual {found.residual:.2g}: gradients are inexact", stacklevel=2,
             )  # fmt: skip
         return found.x
+
+
+def _size(states: Sequence[Tensor]) -> Tensor:
+    """(channels,) of (n, channels): for each channel the power of 2 below its largest entry. Taken
+    out, it leaves all digits as they are and dot products that do not underflow."""
+    if not states[0].numel():
+        return torch.ones_like(states[0][:1].sum(0))
+    largest = torch.stack([z.abs().amax(0) for z in states]).amax(0)
+    usable = (largest > 0) & largest.isfinite()
+    exponent = torch.frexp(torch.where(usable, largest, 1.0)).exponent
+    return torch.ldexp(torch.ones_like(largest), exponent - 1)
 
 
 class _Implicit(torch.autograd.Function):
@@ -185,6 +199,17 @@ def implicit(residual: Tensor, x: Tensor, adjoint: Product, solve: Product | Non
     return found
 
 
+def _check_guess(guess: Any, b: Tensor) -> None:
+    if not isinstance(guess, Tensor) or guess.dtype != b.dtype:
+        given = guess.dtype if isinstance(guess, Tensor) else type(guess).__name__
+        raise TypeError(f"the guess must be a tensor of {b.dtype} like b, got {given}")
+    if guess.shape != b.shape or guess.device != b.device:
+        raise ValueError(
+            f"the guess must have the shape {tuple(b.shape)} and device {b.device} of b, got "
+            f"{tuple(guess.shape)} on {guess.device}"
+        )
+
+
 def linear_solve(
     operator: LinearOperator,
     b: Tensor,
@@ -212,8 +237,12 @@ def linear_solve(
 
     Raises:
         ValueError: for cg or minres on an operator that is not known to be symmetric.
+        TypeError, ValueError: for a b or a guess of another shape, dtype or device.
     """
     refuse_transforms()
+    operator._check_state(b)
+    if guess is not None:
+        _check_guess(guess, b)
     with torch.no_grad():
         system = LinearSystem(operator, b.dtype, method, preconditioner, tol, max_iterations)
     found = system.solve(b.detach(), guess)
