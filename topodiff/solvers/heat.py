@@ -15,7 +15,7 @@ from topodiff.solvers.at_time import at_time
 from topodiff.solvers.held import with_aliases
 from topodiff.solvers.krylov.solve import default_tolerance, refuse_second
 from topodiff.solvers.law import as_float
-from topodiff.solvers.problem import Problem
+from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
 
 # for Lanczos, a quarter of a gigabyte of vectors
@@ -112,9 +112,14 @@ def _prepare(problem: Problem, solver: str, tol: float | None) -> tuple[LinearOp
 
 
 def _solution(problem: Problem, states: Tensor, status: str, bound: float) -> Solution:
+    x, t = states[0], problem.times[0]
     for number, state in enumerate(states[1:], start=1):
-        problem.save(number, state)
-    return problem.solution(states[-1], problem.times[-1], status, error_bound=bound)
+        if not is_finite(state):
+            status = "not_finite"
+            break
+        x, t = state, problem.times[number]
+        problem.save(number, x)
+    return problem.solution(x, t, status, error_bound=bound)
 
 
 Forward = Callable[[LinearOperator, Tensor], tuple[Tensor, tuple | None]]
