@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -19,8 +20,8 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
     """The tensors behind the law: those of the operator, ``given``, or ``law.parameters()``.
 
     Raises:
-        ValueError: if the law depends on others, whose gradient would be lost in silence; or for a
-            heat flow that is too long to be traced back.
+        ValueError: if the law depends on others at the start or the end, whose gradient would be
+            lost in silence; or for a heat flow that is too long to be traced back.
     """
     _check_reversible(problem)
     law = problem.system.law
@@ -32,14 +33,26 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
         parameters = getattr(law, "parameters", None)
         given = () if parameters is None else parameters()
     params = tuple(p for p in given if p.requires_grad)
-    missing = _leaves(problem) - {id(p) for p in params}
+    x = problem.x0.detach()
+    with torch.enable_grad():
+        for t in (0.0, problem.end):
+            check_reached(problem.system(t, x), params)
+    problem.system.evaluations -= 2
+    return params
+
+
+def check_reached(f: Tensor, params: Iterable[Tensor], given: Iterable[Tensor] = ()) -> None:
+    """ValueError if a derivative depends on leaves other than the parameters and those behind the
+    ``given`` arguments."""
+    missing = _leaves(f) - {id(p) for p in params}
+    for tensor in given:
+        missing -= _leaves(tensor)
     if missing:
         raise ValueError(
             f"backward='adjoint' would lose the gradients of {len(missing)} tensors on which the "
             "law depends: give it parameters(), or pass adjoint_params; tensors computed before "
             "the solve need backward='direct' or 'checkpoint'"
         )
-    return params
 
 
 def _check_reversible(problem: Problem) -> None:
@@ -61,13 +74,13 @@ def _check_reversible(problem: Problem) -> None:
         )
 
 
-def _leaves(problem: Problem) -> set[int]:
-    """Identities of all leaves that one evaluation depends on."""
-    with torch.enable_grad():
-        out = problem.system(0.0, problem.x0.detach())
-    problem.system.evaluations -= 1
+def _leaves(f: Tensor) -> set[int]:
+    """Identities of all leaves that a tensor depends on."""
+    if f.grad_fn is None:
+        return {id(f)} if f.requires_grad else set()
     found: set[int] = set()
-    seen, stack = set(), [out.grad_fn]
+    seen: set[Any] = set()
+    stack: list[Any] = [f.grad_fn]
     while stack:
         node = stack.pop()
         if node is None or node in seen:
