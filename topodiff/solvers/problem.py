@@ -16,6 +16,8 @@ from topodiff.solvers.at_time import at_time, refuse_transforms
 from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.solution import Solution, Stats
 
+# as near as float32 brings a last time to be saved and the end
+_NEAR = 4 * torch.finfo(torch.float32).eps
 BACKWARD = ("direct", "checkpoint", "adjoint")
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -198,7 +200,7 @@ def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
         )
     if save_at is None:
         return ([end], [True], True) if as_float(end) == 0 else ([0.0, end], [False, True], True)
-    saves = list(save_at.unbind(0)) if isinstance(save_at, Tensor) else list(save_at)
+    saves = _saves(save_at)
     times = [_scalar(f"save_at[{i}]", s) for i, s in enumerate(saves)]
     values = [as_float(s) for s in times]
     for i, (a, b) in enumerate(pairwise(values)):
@@ -206,6 +208,8 @@ def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
             raise ValueError(
                 f"save_at must rise: save_at[{i + 1}] = {b} comes after {a}; use sorted(set(...))"
             )
+    if values and abs(values[-1] - as_float(end)) <= _NEAR * as_float(end):
+        end = times[-1]
     if values and (values[0] < 0 or values[-1] > as_float(end)):
         raise ValueError(
             f"save_at must lie between 0 and t = {as_float(end)}, got {values[0]} to {values[-1]}"
@@ -216,6 +220,16 @@ def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
     if as_float(times[-1]) < as_float(end):
         times, wanted = [*times, end], [*wanted, False]
     return times, wanted, False
+
+
+def _saves(save_at: Any) -> list[Any]:
+    if isinstance(save_at, Tensor) and save_at.dim():
+        return list(save_at.unbind(0))
+    if isinstance(save_at, Tensor) or not hasattr(save_at, "__iter__"):
+        raise TypeError(
+            f"save_at must be rising times, a list or a tensor (times,), got {save_at!r}"
+        )
+    return list(save_at)
 
 
 def _scalar(name: str, t: Any) -> Scalar:
