@@ -255,6 +255,36 @@ def test_backward_keeps_four_states_however_long_the_expansion():
         assert sum(saved) <= 4 * x.numel() + weights.numel()
 
 
+class Scales(td.operators.LinearOperator):
+    """Numbers on the diagonal, one of them an attribute and the other somewhere else."""
+
+    symmetric = positive_semidefinite = True
+
+    def __init__(self, seen, other):
+        super().__init__((3,), (3,), torch.float64, torch.device("cpu"))
+        self.seen, self.other = seen, other
+
+    def _apply(self, x):
+        other = self.other() if callable(self.other) else self.other["pair"][0]
+        return (self.seen + other) * x
+
+    def spectral_bound(self):
+        return 4.0
+
+
+@pytest.mark.parametrize("solver", KERNELS)
+def test_tensors_in_dicts_and_where_nothing_looks(solver):
+    x = torch.ones(3, 1, dtype=torch.float64)
+    seen, other = torch.tensor([1.0, 0.5], dtype=torch.float64).requires_grad_().unbind(0)
+    for held in ({"pair": (other, 1)}, {"pair": [other]}):
+        y = td.diffuse(Scales(seen, held), x, 1.0, solver).x.sum()
+        grads = torch.autograd.grad(y, (seen, other))
+        torch.testing.assert_close(grads, (-y.detach(), -y.detach()))
+    y = td.diffuse(Scales(seen, lambda: other), x, 1.0, solver).x.sum()
+    with pytest.raises(ValueError, match="not among its attributes"):
+        y.backward()
+
+
 def test_an_operator_that_hides_its_tensors_is_refused():
     class Hidden(td.operators.LinearOperator):
         symmetric = positive_semidefinite = True

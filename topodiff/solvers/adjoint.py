@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topodiff.solvers.held import with_aliases
+from topodiff.solvers.held import check_held, leaves, with_aliases
 from topodiff.solvers.law import OperatorLaw, as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.stability import radius_bound
@@ -28,6 +28,9 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
     if isinstance(law, OperatorLaw):
         law.operator, aliases = with_aliases(law.operator)
         law.product = law.operator
+        if aliases:
+            x = problem.x0.detach()
+            check_held(law.operator, law.operator @ x, aliases)
         return tuple(aliases)
     if given is None:
         parameters = getattr(law, "parameters", None)
@@ -42,11 +45,9 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
 
 
 def check_reached(f: Tensor, params: Iterable[Tensor], given: Iterable[Tensor] = ()) -> None:
-    """ValueError if a derivative depends on leaves other than the parameters and those behind the
-    ``given`` arguments."""
-    missing = _leaves(f) - {id(p) for p in params}
-    for tensor in given:
-        missing -= _leaves(tensor)
+    """ValueError if a derivative depends on leaves other than the parameters, otherwise than
+    through the arguments ``given``."""
+    missing = leaves(f, given) - {id(p) for p in params}
     if missing:
         raise ValueError(
             f"backward='adjoint' would lose the gradients of {len(missing)} tensors on which the "
@@ -72,21 +73,3 @@ def _check_reversible(problem: Problem) -> None:
             f"multiplies errors by up to exp({growth:.3g}): save states at most "
             f"{longest * allowed / growth:.3g} apart with save_at, or take another backward"
         )
-
-
-def _leaves(f: Tensor) -> set[int]:
-    """Identities of all leaves that a tensor depends on."""
-    if f.grad_fn is None:
-        return {id(f)} if f.requires_grad else set()
-    found: set[int] = set()
-    seen: set[Any] = set()
-    stack: list[Any] = [f.grad_fn]
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            found.add(id(node.variable))
-        stack.extend(parent for parent, _ in node.next_functions)
-    return found

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled
+from topodiff.solvers.held import check_held
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def adjoint_with_parameters(
         with torch.enable_grad():
             leaf = v.detach().requires_grad_()
             product = operator @ leaf
+        if k == expansion.degree - 1:
+            check_held(operator, product, (leaf, *held))
         back, *found = torch.autograd.grad(product, [leaf, *held], bar, allow_unused=True)
         for total, part in zip(totals, found, strict=True):
             if part is not None:
