@@ -10,7 +10,7 @@ from torch import Tensor
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled, assembled
 from topodiff.solvers.at_time import refuse_transforms
-from topodiff.solvers.krylov.solve import LinearSystem, implicit
+from topodiff.solvers.krylov.solve import LinearSystem, check_options, implicit
 from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.newton import NewtonKrylov
 from topodiff.solvers.solution import OK
@@ -42,6 +42,7 @@ class Stage:
         newton_iterations: int = 20,
     ) -> None:
         refuse_transforms()
+        check_options(system.like.dtype, method, preconditioner, tol, max_iterations)
         self.system = system
         self.method, self.preconditioner = method, preconditioner
         self.tol, self.max_iterations = tol, max_iterations

@@ -35,21 +35,38 @@ def choose_method(method: str, operator: LinearOperator) -> str:
     """The method of that name; ``"auto"``: cg, minres or gmres, by what the operator is.
 
     Raises:
-        ValueError: for an unknown name, and for cg or minres on an operator that is not known to be
-            symmetric.
+        ValueError: for cg or minres on an operator that is not known to be symmetric.
     """
     if method == "auto":
         if operator.positive_semidefinite:
             return "cg"
         return "minres" if operator.symmetric else "gmres"
-    if method not in METHODS:
-        raise ValueError(f"method must be auto, {', '.join(METHODS)}; got {method!r}")
     if method != "gmres" and not operator.symmetric:
         raise ValueError(
             f"{method} needs a symmetric operator, and {operator} is not known to be one "
             '(operator.symmetric is False): take method="gmres"'
         )
     return method
+
+
+def check_options(
+    dtype: torch.dtype, method: str, preconditioner: Any, tol: float | None, max_iterations: int
+) -> None:
+    """TypeError, ValueError for what no linear solve takes."""
+    if dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"linear systems are solved in float32 and float64, got {dtype}")
+    if method not in ("auto", *METHODS):
+        raise ValueError(f"method must be auto, {', '.join(METHODS)}; got {method!r}")
+    known = preconditioner is None or callable(preconditioner) or preconditioner in PRECONDITIONERS
+    if not known:
+        raise ValueError(
+            f"preconditioner must be None, a callable or one of {', '.join(PRECONDITIONERS)}; "
+            f"got {preconditioner!r}"
+        )
+    if not (tol is None or tol > 0) or max_iterations < 1:
+        raise ValueError(
+            f"tol must be positive and max_iterations >= 1, got {tol} and {max_iterations}"
+        )
 
 
 class LinearSystem:
@@ -73,24 +90,16 @@ class LinearSystem:
         lower: float | None = None,
     ) -> None:
         operator._check_square()
+        check_options(dtype, method, preconditioner, tol, max_iterations)
         self.operator = operator
         self.method = choose_method(method, operator)
         self.tol = default_tolerance(dtype) if tol is None else tol
-        if not self.tol > 0 or max_iterations < 1:
-            raise ValueError(
-                f"tol must be positive and max_iterations >= 1, got {tol} and {max_iterations}"
-            )
         self.max_iterations = max_iterations
         self.preconditioner = self._choose(preconditioner, dtype, lower)
 
     def _choose(self, given: Any, dtype: torch.dtype, lower: float | None) -> Any:
         if given is None or callable(given):
             return given
-        if given not in PRECONDITIONERS:
-            raise ValueError(
-                f"preconditioner must be None, a callable or one of {', '.join(PRECONDITIONERS)}; "
-                f"got {given!r}"
-            )
         if given == "chebyshev":
             return Chebyshev(self.operator, lower)
         if given == "jacobi" or self.operator.positive_semidefinite:
