@@ -80,6 +80,19 @@ def test_newton_is_refused():
         torch.autograd.grad(y.square().sum(), x, create_graph=True)
 
 
+@pytest.mark.parametrize("solver", ["dopri5", "heun3"])
+def test_the_adjoint_is_refused(solver):
+    x = state(L).requires_grad_()
+    y = td.diffuse(L, x, 0.1, solver, backward="adjoint").x
+    with pytest.raises(RuntimeError, match="second derivatives"):
+        torch.autograd.grad(y.square().sum(), x, create_graph=True)
+    for backward in ("direct", "checkpoint"):
+        run = {"solver": solver if backward == "direct" else "rk4", "backward": backward}
+        found = hessian(lambda z, run=run: td.diffuse(L, z, 0.1, **run).x.square().sum(), state(L))
+        wanted = hessian(lambda z: exact(L, z, 0.1).square().sum(), state(L))
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("solver", ["chebyshev", "implicit_euler", "rk4", "uniformization"])
 def test_transforms_are_refused_by_name(solver):
     with pytest.raises(RuntimeError, match=r"torch\.func transforms"):

@@ -32,13 +32,3 @@ def at_time(system: System, t: Scalar, x: Tensor) -> Tensor:
         return x
     found: Tensor = _AtTime.apply(t, x, system)
     return found
-
-
-def refuse_transforms() -> None:
-    """RuntimeError inside of torch.func.grad, vmap and the like."""
-    if torch._C._functorch.peek_interpreter_stack() is not None:
-        raise RuntimeError(
-            "torch.func transforms (grad, vmap, jacrev, ...) do not reach through the kernels of "
-            "operators and through implicit solves: take torch.autograd.grad or "
-            "torch.autograd.functional, which do"
-        )

@@ -13,9 +13,10 @@ from topodiff.solvers import chebyshev, lanczos
 from topodiff.solvers.assembled import assembled
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.held import with_aliases
-from topodiff.solvers.krylov.solve import default_tolerance, refuse_second
+from topodiff.solvers.krylov.solve import default_tolerance
 from topodiff.solvers.law import as_float
 from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.refuse import refuse_second
 from topodiff.solvers.solution import OK, Solution
 
 # for Lanczos, a quarter of a gigabyte of vectors

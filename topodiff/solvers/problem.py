@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
-from topodiff.solvers.at_time import at_time, refuse_transforms
+from topodiff.solvers.at_time import at_time
 from topodiff.solvers.law import Scalar, System, as_float
+from topodiff.solvers.refuse import refuse_transforms
 from topodiff.solvers.solution import Solution, Stats
 
 # as near as float32 brings a last time to be saved and the end

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled, assembled
-from topodiff.solvers.at_time import refuse_transforms
 from topodiff.solvers.krylov.solve import LinearSystem, check_options, implicit
 from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.newton import NewtonKrylov
+from topodiff.solvers.refuse import refuse_transforms
 from topodiff.solvers.solution import OK
 
 STATUS = {"converged": OK, "max_iterations": "no_convergence"}

@@ -16,6 +16,7 @@ from topodiff.solvers.graphs import graph_norm
 from topodiff.solvers.law import OperatorLaw, Scalar, as_float
 from topodiff.solvers.march import DEFAULT_STEPS, step_counts
 from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.refuse import first_only
 from topodiff.solvers.solution import OK, Solution
 from topodiff.solvers.stability import check_step, least_steps
 from topodiff.solvers.tolerances import tolerances
@@ -258,6 +259,8 @@ def _integrate(
         if not is_finite(state):
             return problem.solution(x, t, "not_finite", **work)
         t = problem.times[number]
+        if problem.backward == "adjoint":
+            state = first_only(state, "backward='adjoint'")
         x = at_time(problem.system, t, state)
         problem.save(number, x)
     return problem.solution(x, t, OK, **work)

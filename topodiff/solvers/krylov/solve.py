@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
-from topodiff.solvers.at_time import refuse_transforms
 from topodiff.solvers.held import is_constant
 from topodiff.solvers.krylov.cg import conjugate_gradients
 from topodiff.solvers.krylov.gmres import generalized_minimal_residual
 from topodiff.solvers.krylov.minres import minimal_residual
 from topodiff.solvers.krylov.preconditioners import BlockJacobi, Chebyshev
 from topodiff.solvers.krylov.result import LinearSolution, Product
+from topodiff.solvers.refuse import refuse_second, refuse_transforms
 
 METHODS = {
     "cg": conjugate_gradients,
@@ -180,15 +180,6 @@ class _Implicit(torch.autograd.Function):
         if ctx.solve is not None:
             found = implicit(grads[0], found, ctx.solve, ctx.adjoint)
         return found, None, None, None
-
-
-def refuse_second(what: str) -> None:
-    """RuntimeError in a backward pass with create_graph=True."""
-    if torch.is_grad_enabled():
-        raise RuntimeError(
-            f"second derivatives (create_graph=True) are not to be had through {what}: take a "
-            "solver that makes explicit steps (rk4, dormand_prince) or uniformization"
-        )
 
 
 def implicit(residual: Tensor, x: Tensor, adjoint: Product, solve: Product | None = None) -> Tensor:
