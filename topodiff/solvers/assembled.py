@@ -15,7 +15,6 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.operators import LinearOperator
-from topodiff.solvers.held import all_tensors
 
 _FEWEST_PRODUCTS = 16
 
@@ -115,7 +114,8 @@ def _contents(value: Any, seen: set[int]) -> Any:
     if isinstance(value, _VALUES):
         return value
     if isinstance(value, Tensor):
-        return _Same(value), value._version
+        # tensors of inference mode have no versions: they may be others each time
+        return object() if value.is_inference() else (_Same(value), value._version)
     if isinstance(value, (list, tuple)):
         return tuple(_contents(item, seen) for item in value)
     if isinstance(value, dict):
@@ -134,9 +134,7 @@ def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf
     precise = operator._any_dtype() in (torch.float32, torch.float64)
     if operator.device.type != "cpu" or isinstance(operator, Assembled) or not precise:
         return operator
-    # tensors of inference mode have no versions
-    keep = not any(t.is_inference() for t in all_tensors(operator))
-    known = _known.get(operator) if keep else None
+    known = _known.get(operator)
     if known is not None and known[0] == (like.dtype, _contents(operator, set())):
         return known[1]
     if products < _FEWEST_PRODUCTS:
@@ -146,6 +144,5 @@ def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf
             found = Assembled(operator, like.dtype)
     except NotImplementedError:
         return operator
-    if keep:
-        _known[operator] = (like.dtype, _contents(operator, set())), found
+    _known[operator] = (like.dtype, _contents(operator, set())), found
     return found

@@ -47,7 +47,7 @@ def solve_chebyshev(
     def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
         return chebyshev.propagate(fast, expansion, x)
 
-    states = _propagate(problem, operator, forward, lambda: expansion)
+    states = _propagate(problem, operator, fast, forward, lambda: expansion)
     status = OK if expansion.complete else "max_steps"
     return _solution(problem, states, status, max(expansion.bound))
 
@@ -75,6 +75,8 @@ def solve_krylov(
     if max_iterations < 1:
         raise ValueError(f"max_iterations must be >= 1, got {max_iterations}")
     times = [as_float(t) for t in problem.times]
+    with torch.no_grad():
+        fast = assembled(operator, problem.x0)
     found: list[lanczos.Propagated] = []
 
     def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
@@ -84,7 +86,7 @@ def solve_krylov(
     def expansion() -> chebyshev.Expansion:
         return chebyshev.expand(operator, times, tol, 20_000)
 
-    states = _propagate(problem, operator, forward, expansion)
+    states = _propagate(problem, operator, fast, forward, expansion)
     result = found[0]
     problem.system.evaluations, problem.system.iterations = result.products, result.iterations
     return _solution(problem, states, OK if result.complete else "max_steps", result.bound)
@@ -129,14 +131,13 @@ Forward = Callable[[LinearOperator, Tensor], tuple[Tensor, tuple | None]]
 def _propagate(
     problem: Problem,
     operator: LinearOperator,
+    fast: LinearOperator,
     forward: Forward,
     expansion: Callable[[], chebyshev.Expansion],
 ) -> Tensor:
     """The states at all times, connected to x0, to what the operator holds and to the times."""
     x0 = problem.x0
     aliased, held = with_aliases(operator)
-    with torch.no_grad():
-        fast = assembled(operator, x0)
     channels = x0.numel() // max(operator.shape[1], 1)
     flat = x0.reshape(operator.shape[1], channels)
     states = _Heat.apply(flat, forward, expansion, fast, aliased, *held)

@@ -29,16 +29,11 @@ def _walk(value: Any, found: dict[int, Tensor], seen: set[int]) -> None:
             _walk(item, found, seen)
 
 
-def all_tensors(operator: LinearOperator) -> list[Tensor]:
-    """All tensors in the operator and the operators that it is made of."""
+def held_tensors(operator: LinearOperator) -> list[Tensor]:
+    """All tensors that require a gradient in the operator and the operators that it is made of."""
     found: dict[int, Tensor] = {}
     _walk(operator, found, set())
-    return list(found.values())
-
-
-def held_tensors(operator: LinearOperator) -> list[Tensor]:
-    """Those of them that require a gradient."""
-    return [tensor for tensor in all_tensors(operator) if tensor.requires_grad]
+    return [tensor for tensor in found.values() if tensor.requires_grad]
 
 
 def _rebuilt(value: Any, aliases: dict[int, Tensor], done: dict[int, Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -126,14 +125,14 @@ class LinearSystem:
         if precondition is not None and transpose and not self.operator.symmetric:
             precondition = self.preconditioner.transpose
         before = getattr(self.preconditioner, "products", 0)
-        given = [flat(b)] if guess is None else [flat(b), flat(guess)]
-        size = _size(given)
-        rhs, *first = (z / size for z in given)
-        found = METHODS[self.method](
-            apply, rhs, first[0] if first else None, self.tol, self.max_iterations, precondition
-        )
+        rhs, first = flat(b), None if guess is None else flat(guess)
+        size = _size(rhs, first)
+        if size is not None:
+            rhs, first = rhs / size, None if first is None else first / size
+        found = METHODS[self.method](apply, rhs, first, self.tol, self.max_iterations, precondition)
+        x = found.x if size is None else found.x * size
         products = found.products + getattr(self.preconditioner, "products", 0) - before
-        return found._replace(x=found.x.mul_(size).reshape(shape), products=products)
+        return found._replace(x=x.reshape(shape), products=products)
 
     def adjoint(self, gradient: Tensor) -> Tensor:
         """``A^-T gradient``, with a warning if that fails."""
@@ -153,12 +152,19 @@ class LinearSystem:
         return found.x
 
 
-def _size(states: Sequence[Tensor]) -> Tensor:
-    """(channels,) of (n, channels): for each channel the power of 2 below its largest entry. Taken
-    out, it leaves all digits as they are and dot products that do not underflow."""
-    if not states[0].numel():
-        return torch.ones_like(states[0][:1].sum(0))
-    largest = torch.stack([z.abs().amax(0) for z in states]).amax(0)
+def _size(b: Tensor, guess: Tensor | None) -> Tensor | None:
+    """(channels,) of (n, channels): for each channel the power of 2 below its largest entry, or
+    None if all squares are within range. Taken out, it leaves all digits as they are and dot
+    products that do not underflow."""
+    if not b.numel():
+        return None
+    largest = b.abs().amax(0)
+    least, most = (float(end) for end in largest.aminmax())
+    edge = torch.finfo(b.dtype).tiny ** 0.25
+    if edge < least and most < 1 / edge:
+        return None
+    if guess is not None:
+        largest = torch.maximum(largest, guess.abs().amax(0))
     usable = (largest > 0) & largest.isfinite()
     exponent = torch.frexp(torch.where(usable, largest, 1.0)).exponent
     return torch.ldexp(torch.ones_like(largest), exponent - 1)
