@@ -108,3 +108,24 @@ def test_empty_graphs_and_wrong_pointers():
             td.diffuse(operator, x, 0.1, "dormand_prince", ptr=torch.tensor(wrong))
     with pytest.raises(TypeError, match="whole numbers"):
         td.diffuse(operator, x, 0.1, "dormand_prince", ptr=[0, 39])
+
+
+@pytest.mark.parametrize("solver", ["dormand_prince", "bogacki_shampine", "dopri5"])
+def test_states_without_channels(solver):
+    operator, x = problem()
+    whole = td.diffuse(operator, x[:, :1], 0.1, solver, ptr=PTR)
+    found = td.diffuse(operator, x[:, 0], 0.1, solver, ptr=PTR)
+    torch.testing.assert_close(found.x, whole.x[:, 0], rtol=1e-12, atol=1e-12)
+
+
+def test_steps_are_those_of_the_graph_that_made_most():
+    """A step of one graph while the other is refused one counts for that one alone."""
+    operator, x = problem()
+    alone = [
+        td.diffuse(
+            GraphLaplacian(part, weights=weights), y, 0.1, "dormand_prince", rtol=1e-9, atol=1e-12
+        ).stats.steps
+        for part, weights, y in ((KARATE, WEIGHTS[:78], x[:34]), (SMALL, WEIGHTS[78:], x[34:]))
+    ]
+    found = td.diffuse(operator, x, 0.1, "dormand_prince", ptr=PTR, rtol=1e-9, atol=1e-12)
+    assert found.stats.steps == max(alone)

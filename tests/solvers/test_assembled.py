@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import pytest
+import scipy.sparse
 import torch
 from solver_cases import KARATE, exact, laplacian, state
 
@@ -92,3 +93,57 @@ def test_an_operator_without_a_matrix_will_do(solver):
     options = {"preconditioner": None} if solver == "bdf2" else {}
     sol = td.diffuse(Scaling(), x, 0.5, solver, **options)
     torch.testing.assert_close(sol.x, torch.exp(torch.tensor(-1.0)) * x, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("solver", ["chebyshev", "krylov", "rk4"])
+def test_attributes_that_are_replaced_are_seen(solver):
+    weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64)
+    operator = 2.0 * GraphLaplacian(KARATE, weights=weights)
+    x = state(operator)
+
+    def check():
+        found = td.diffuse(operator, x, 0.02, solver).x
+        torch.testing.assert_close(found, exact(operator, x, 0.02), atol=1e-5, rtol=0)
+
+    check()
+    operator.scalar = 30.0
+    check()
+    operator.operator = GraphLaplacian(KARATE, "symmetric", weights=weights)
+    check()
+
+
+class Weighted(Scaling):
+    def __init__(self, weight):
+        super().__init__()
+        self.held = {"weight": weight}
+
+    def _apply(self, x):
+        return self.held["weight"][:, None] * x
+
+    def _matrix(self):
+        return scipy.sparse.diags(self.held["weight"].detach().numpy()).tocsr()
+
+
+def test_another_tensor_in_the_place_of_one_that_is_gone():
+    """Its number may be that of the old one."""
+    x = torch.ones(4, 1, dtype=torch.float64)
+    operator = Weighted(torch.zeros(4, dtype=torch.float64))
+    for k in range(20):
+        operator.held.clear()
+        operator.held["weight"] = torch.full((4,), k / 10, dtype=torch.float64)
+        found = td.diffuse(operator, x, 1.0).x
+        torch.testing.assert_close(found, torch.full_like(x, -k / 10).exp())
+
+
+def test_operators_made_in_inference_mode():
+    x = torch.ones(4, 1, dtype=torch.float64)
+    with torch.inference_mode():
+        weight = torch.full((4,), 0.5, dtype=torch.float64)
+        operator = Weighted(weight)
+        for k in range(2):
+            found = td.diffuse(operator, x, 1.0).x
+            torch.testing.assert_close(found, torch.full_like(x, -0.5 * (1 + k)).exp())
+            weight.mul_(2)
+        graph = laplacian()
+        for solver in ("chebyshev", "krylov", "rk4", "implicit_euler", "dopri5"):
+            assert td.diffuse(graph, state(graph), 0.5, solver).status == "ok"

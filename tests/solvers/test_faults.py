@@ -64,6 +64,8 @@ TIMES = [
     ({"save_at": [0.5, 0.5]}, ValueError, "must rise"),
     ({"save_at": [0.5, 1.5]}, ValueError, "between 0 and t"),
     ({"save_at": [-0.5, 0.5]}, ValueError, "between 0 and t"),
+    ({"save_at": 0.1}, TypeError, "save_at must be rising times"),
+    ({"save_at": torch.tensor(0.1)}, TypeError, "save_at must be rising times"),
     ({"save_rows": torch.tensor([0])}, ValueError, "goes with save_at"),
     ({"save_at": [1.0], "save_rows": torch.tensor([34])}, ValueError, "rows 0 to 33"),
     ({"save_at": [1.0], "save_rows": torch.tensor([True])}, TypeError, "int64"),
@@ -117,6 +119,52 @@ OPTIONS = [
     ("heun3", {"callback": print}, ValueError, "takes no callback"),
     ("krylov", {"callback": print}, ValueError, "takes no callback"),
 ]
+
+
+OF_IMPLICIT = [
+    ({"tol": -1.0}, "tol must be positive"),
+    ({"tol": math.nan}, "tol must be positive"),
+    ({"max_iterations": 0}, "max_iterations >= 1"),
+    ({"preconditioner": "ilu"}, "preconditioner must be"),
+    ({"method": "lu"}, "method must be"),
+]
+
+
+@pytest.mark.parametrize("solver", ["implicit_euler", "bdf2", "imex"])
+@pytest.mark.parametrize(("options", "message"), OF_IMPLICIT)
+def test_wrong_options_with_nonlinear_laws(solver, options, message):
+    with pytest.raises(ValueError, match=message):
+        td.diffuse(Reaction(L), X, 1.0, solver, **options)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision(dtype):
+    """Implicit solvers have none; the others do, of numbers in half precision too."""
+    half = laplacian(dtype=dtype)
+    x = state(half, dtype=dtype)
+    for law in (half, td.operators.GraphLaplacian(half.complex), lambda t, x: -x):
+        for solver in ("implicit_euler", "imex", "adams_moulton")[: 3 if law is half else 1]:
+            with pytest.raises(TypeError, match="float32 and float64, got"):
+                td.diffuse(law, x, 1.0, solver)
+    with pytest.raises(TypeError, match="float32 and float64, got"):
+        td.solvers.linear_solve(half.identity() + half, x)
+    for solver in ("rk4", "chebyshev", "krylov"):
+        sol = td.diffuse(half, x, 1.0, solver)
+        assert sol.status == "ok"
+        wanted = exact(laplacian(), x.double(), 1.0)
+        torch.testing.assert_close(sol.x.double(), wanted, rtol=0, atol=0.3)
+
+
+@pytest.mark.parametrize(("solver", "end"), [("rk4", 0.1), ("dopri5", 0.3), ("chebyshev", 0.7)])
+def test_the_last_time_as_near_as_float32(solver, end):
+    """Rounded up it is not beyond the end, rounded down it is not before it."""
+    times = torch.linspace(0, end, 5)
+    sol = td.diffuse(L, X, end, solver, save_at=times)
+    assert sol.status == "ok"
+    assert sol.ts.tolist() == times.tolist()
+    torch.testing.assert_close(sol.x[-1], exact(L, X, end), rtol=0, atol=1e-4)
+    options = {"save_at": times[-1:], "num_steps": 40}
+    assert td.diffuse(L, X, end, "rk4", **options).stats.steps == 40
 
 
 @pytest.mark.parametrize(("solver", "options", "error", "message"), OPTIONS)
@@ -255,3 +303,13 @@ def test_no_cells_and_no_channels():
         assert sol.x.shape == (0, 2)
         assert sol.status == "ok"
         assert td.diffuse(L, X[:, :0], 1.0, solver).x.shape == (34, 0)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-25])
+@pytest.mark.parametrize("law", [laplacian(dtype=torch.float32), lambda t, x: -x])
+def test_small_numbers_are_not_nothing(law, size):
+    x = torch.randn(34, 2)
+    found = td.diffuse(law, x * size, 1.0, "implicit_euler", num_steps=10)
+    assert found.status == "ok"
+    wanted = td.diffuse(law, x, 1.0, "implicit_euler", num_steps=10)
+    torch.testing.assert_close(found.x / size, wanted.x, rtol=1e-4, atol=1e-4)

@@ -17,6 +17,7 @@ from solver_cases import (
 
 import topodiff as td
 from topodiff.operators import GraphLaplacian
+from topodiff.solvers import SOLVERS
 
 STEPPING = {
     "euler": {"num_steps": 9},
@@ -113,6 +114,28 @@ def test_gradient_to_the_time(solver):
     (found,) = torch.autograd.grad((sol.x * target).sum(), t)
     wanted = -((operator @ sol.x) * target).sum()
     torch.testing.assert_close(found, wanted.detach(), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_gradient_to_the_time_at_its_start(solver):
+    operator = laplacian()
+    x = state(operator)
+    law = Oscillator(operator) if solver in ("leapfrog", "verlet", "symplectic_euler") else operator
+    t = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
+    wanted = -(operator @ x).sum()
+    for options in ({}, {"save_at": [t]}):
+        sol = td.diffuse(law, x, t, solver, **options)
+        found = sol.x if sol.v is None else sol.v
+        torch.testing.assert_close(torch.autograd.grad(found.sum(), t)[0], wanted)
+
+
+@pytest.mark.parametrize("solver", ["rk4", "chebyshev", "dormand_prince", "dopri5"])
+def test_a_later_state_does_not_depend_on_the_first_time_saved(solver):
+    operator = laplacian()
+    first = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
+    save_at = [first, torch.tensor(0.5, dtype=torch.float64, requires_grad=True)]
+    sol = td.diffuse(operator, state(operator), 1.0, solver, save_at=save_at)
+    assert not float(torch.autograd.grad(sol.x[1].square().sum(), first)[0])
 
 
 @pytest.mark.parametrize("solver", STEPPING)

@@ -203,3 +203,37 @@ def test_bad_arguments():
         Chebyshev(definite(), lower=0.0)
     with pytest.raises(ValueError, match="not square"):
         LinearSystem(Dirac(KARATE).coboundaries[0], torch.float64)
+
+
+@pytest.mark.parametrize("method", ["cg", "minres", "gmres"])
+@pytest.mark.parametrize(
+    ("dtype", "size"),
+    [
+        (torch.float32, 1e-25),
+        (torch.float32, 1e25),
+        (torch.float64, 1e-200),
+        (torch.float64, 1e200),
+    ],
+)
+def test_squares_that_underflow_or_overflow(method, dtype, size):
+    operator = definite(dtype)
+    b = state(operator, dtype=dtype).requires_grad_()
+    wanted = linear_solve(operator, b, method=method)
+    found = linear_solve(operator, b * size, method=method)
+    assert found.status == "converged"
+    torch.testing.assert_close(found.x / size, wanted.x, rtol=1e-4, atol=1e-4)
+    (small,) = torch.autograd.grad(found.x.sum(), b)
+    (plain,) = torch.autograd.grad(wanted.x.sum(), b)
+    torch.testing.assert_close(small / size, plain, rtol=1e-4, atol=1e-4)
+
+
+def test_the_guess_must_be_like_the_right_side():
+    b = state(definite(), 2)
+    with pytest.raises(TypeError, match=r"guess must be a tensor of torch\.float64"):
+        linear_solve(definite(), b, guess=b.float())
+    with pytest.raises(TypeError, match="got ndarray"):
+        linear_solve(definite(), b, guess=b.numpy())
+    with pytest.raises(ValueError, match=r"guess must have the shape \(34, 2\)"):
+        linear_solve(definite(), b, guess=b.T)
+    with pytest.raises(TypeError, match="floating-point tensor"):
+        linear_solve(definite(), b.long())

@@ -52,7 +52,9 @@ def test_largest_stable_step():
     assert largest_stable_step("adams_bashforth", L, order=2) == pytest.approx(1 / bound)
     assert largest_stable_step("adams_bashforth", L) == pytest.approx(0.3 / bound)
     assert largest_stable_step("leapfrog", L) == pytest.approx(2 / math.sqrt(bound))
-    assert largest_stable_step("implicit_euler", L) == math.inf
+    assert largest_stable_step("verlet", L) == largest_stable_step("leapfrog", L)
+    for solver in ("implicit_euler", "chebyshev", "krylov", "uniformization"):
+        assert largest_stable_step(solver, L) == math.inf
     # row sums of I - P
     assert largest_stable_step("euler", laplacian("random_walk")) == pytest.approx(1.0)
     zero = 0.0 * L

@@ -72,12 +72,12 @@ def global_sections(sheaf: CellularSheaf, tol: float | None = None) -> Tensor:
     Args:
         sheaf: any sheaf; weights do not matter.
         tol: see :func:`null_space`, of ``delta^T delta``; by default one that forgives the rounding
-            of maps along some hundred edges.
+            of maps.
     """
     delta = coboundary_matrix(sheaf, 0).astype(np.float64)
     dtype = sheaf.dtype or torch.get_default_dtype()
     if tol is None:
-        rounding = 100 * torch.finfo(dtype).eps if sheaf.dtype else 0.0
+        rounding = 8 * torch.finfo(dtype).eps if sheaf.dtype else 0.0
         tol = max(rounding**2, default_tolerance(delta.shape[1]))
     basis = null_space((delta.T @ delta).tocsr(), tol)
     shape = (sheaf.complex.shape[0], sheaf.stalk_dim, basis.shape[1])

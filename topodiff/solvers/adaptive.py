@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from topodiff.solvers.at_time import at_time
 from topodiff.solvers.graphs import check_ptr, mean_squares
 from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine, stages
 from topodiff.solvers.solution import OK, Solution
 from topodiff.solvers.tableaus import BOGACKI_SHAMPINE, DORMAND_PRINCE, Tableau
+from topodiff.solvers.tolerances import tolerances
 
 TABLEAUS = {"bogacki_shampine": BOGACKI_SHAMPINE, "dormand_prince": DORMAND_PRINCE}
 _SAFETY, _SHRINK, _GROW = 0.9, 0.2, 10.0
@@ -90,7 +92,7 @@ class _Search:
 
     Attributes:
         x, slope: state and derivative, of each graph at its own time.
-        h, before: (graphs,) next step, last error.
+        h, before, steps: (graphs,) next step, last error, steps made.
         found: for each interval between saved times, the steps made: a time and (graphs,) sizes, 0
             for a graph that waits.
         saved: state and derivative at the times reached.
@@ -100,9 +102,9 @@ class _Search:
     slope: Tensor
     h: Tensor
     before: Tensor
+    steps: Tensor
     t: float = 0.0
     status: str = OK
-    steps: int = 0
     rounds: int = 0
     rejected: int = 0
     found: list[list[tuple[float, Tensor]]] = field(default_factory=list)
@@ -129,13 +131,7 @@ def solve(
         first_step: by default from the size of state and derivative.
         ptr: (graphs + 1,) rows of the graphs, ``complex.ptr[0]`` for example.
     """
-    single = problem.x0.dtype != torch.float64
-    rtol = (1e-4 if single else 1e-7) if rtol is None else rtol
-    atol = (1e-6 if single else 1e-9) if atol is None else atol
-    if not (rtol >= 0 and atol >= 0 and rtol + atol > 0):
-        raise ValueError(f"rtol and atol must be >= 0, and not both 0; got {rtol} and {atol}")
-    if first_step is not None and not first_step > 0:
-        raise ValueError(f"first_step must be positive, got {first_step}")
+    rtol, atol = tolerances(problem.x0.dtype, rtol, atol, first_step)
     dim = problem.system.order - 1
     whole = torch.tensor([0, problem.x0.shape[dim]])
     ptr = check_ptr(whole if ptr is None else ptr, problem.x0, dim)
@@ -153,23 +149,16 @@ def solve(
     evaluations = problem.system.evaluations
     states = _again(problem, tableau, control, search, slope) if again else search.saved
     problem.system.evaluations = evaluations
-    for number, (x, slope) in enumerate(states[: len(problem.times) - 1], start=1):
+    for number, (x, _) in enumerate(states[: len(problem.times) - 1], start=1):
         if number <= len(search.saved):
-            problem.save(number, _with_time(problem.times[number], x, slope))
-    x, slope = states[-1] if states else (search.x, search.slope)
+            problem.save(number, at_time(problem.system, problem.times[number], x))
+    x, _ = states[-1] if states else (search.x, search.slope)
     if search.status == OK:
-        x = _with_time(problem.times[-1], x, slope)
+        x = at_time(problem.system, problem.times[-1], x)
     elif not again:
         x = search.x
-    work = {"steps": search.steps, "rejected": search.rejected}
+    work = {"steps": int(search.steps.max()), "rejected": search.rejected}
     return problem.solution(x, search.t, search.status, **work)
-
-
-def _with_time(t: Scalar, x: Tensor, slope: Tensor) -> Tensor:
-    """x(t) with its derivative to t."""
-    if not isinstance(t, Tensor) or not torch.is_grad_enabled():
-        return x
-    return x + (t - t.detach()).to(x.dtype) * slope.detach()
 
 
 def _search(
@@ -183,29 +172,31 @@ def _search(
     else:
         h = torch.full((control.ptr.numel() - 1,), float(first_step), dtype=torch.float64)
         h = h.to(control.ptr.device)
-    search = _Search(x, slope, h, torch.full_like(h, 1e-4))
+    made = torch.zeros_like(h, dtype=torch.int64)
+    search = _Search(x, slope, h, torch.full_like(h, 1e-4), made)
     if not bool(slope.isfinite().all()):
         search.status = "not_finite"
         return search
     for start, end in pairwise(problem.times):
         search.found.append([])
-        _interval(problem, tableau, control, search, as_float(start), as_float(end))
+        done = _interval(problem, tableau, control, search, as_float(start), as_float(end))
+        if done:
+            search.saved.append((search.x, search.slope))
         if search.status != OK:
             break
-        search.saved.append((search.x, search.slope))
     return search
 
 
 def _interval(
     problem: Problem, tableau: Tableau, control: _Control, s: _Search, start: float, end: float
-) -> None:
-    """From one saved time to the next, where all graphs meet."""
+) -> bool:
+    """From one saved time to the next, where all graphs meet; whether they came so far."""
     length = end - start
     done = torch.zeros_like(s.h)
     while s.status == OK and bool((done < length).any()):
         if s.rounds == problem.max_steps:
             s.status = "max_steps"
-            return
+            break
         s.rounds += 1
         left = length - done
         active = left > 0
@@ -228,6 +219,7 @@ def _interval(
             s.found[-1].append((now, torch.where(ok, step, 0.0)))
             if problem.stop_here(s.t, s.x.detach()):
                 s.status = "stopped"
+    return bool((done >= length).all())
 
 
 def _accept(
@@ -246,7 +238,7 @@ def _accept(
     else:
         rows = control.rows(ok, s.x)
         s.x, s.slope = torch.where(rows, new, s.x), torch.where(rows, slope, s.slope)
-    s.steps += int(ok.any())
+    s.steps += ok
     s.rejected += int((active & ~ok).any())
     factor = control.factor(error, s.before)
     grown = step * torch.where(ok, factor, factor.clamp(max=_SAFETY))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from topodiff.solvers.held import with_aliases
+from topodiff.solvers.held import check_held, leaves, with_aliases
 from topodiff.solvers.law import OperatorLaw, as_float
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.stability import radius_bound
@@ -19,27 +20,40 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
     """The tensors behind the law: those of the operator, ``given``, or ``law.parameters()``.
 
     Raises:
-        ValueError: if the law depends on others, whose gradient would be lost in silence; or for a
-            heat flow that is too long to be traced back.
+        ValueError: if the law depends on others at the start or the end, whose gradient would be
+            lost in silence; or for a heat flow that is too long to be traced back.
     """
     _check_reversible(problem)
     law = problem.system.law
     if isinstance(law, OperatorLaw):
         law.operator, aliases = with_aliases(law.operator)
         law.product = law.operator
+        if aliases:
+            x = problem.x0.detach()
+            check_held(law.operator, law.operator @ x, aliases)
         return tuple(aliases)
     if given is None:
         parameters = getattr(law, "parameters", None)
         given = () if parameters is None else parameters()
     params = tuple(p for p in given if p.requires_grad)
-    missing = _leaves(problem) - {id(p) for p in params}
+    x = problem.x0.detach()
+    with torch.enable_grad():
+        for t in (0.0, problem.end):
+            check_reached(problem.system(t, x), params)
+    problem.system.evaluations -= 2
+    return params
+
+
+def check_reached(f: Tensor, params: Iterable[Tensor], given: Iterable[Tensor] = ()) -> None:
+    """ValueError if a derivative depends on leaves other than the parameters, otherwise than
+    through the arguments ``given``."""
+    missing = leaves(f, given) - {id(p) for p in params}
     if missing:
         raise ValueError(
             f"backward='adjoint' would lose the gradients of {len(missing)} tensors on which the "
             "law depends: give it parameters(), or pass adjoint_params; tensors computed before "
             "the solve need backward='direct' or 'checkpoint'"
         )
-    return params
 
 
 def _check_reversible(problem: Problem) -> None:
@@ -59,21 +73,3 @@ def _check_reversible(problem: Problem) -> None:
             f"multiplies errors by up to exp({growth:.3g}): save states at most "
             f"{longest * allowed / growth:.3g} apart with save_at, or take another backward"
         )
-
-
-def _leaves(problem: Problem) -> set[int]:
-    """Identities of all leaves that one evaluation depends on."""
-    with torch.enable_grad():
-        out = problem.system(0.0, problem.x0.detach())
-    problem.system.evaluations -= 1
-    found: set[int] = set()
-    seen, stack = set(), [out.grad_fn]
-    while stack:
-        node = stack.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if hasattr(node, "variable"):
-            found.add(id(node.variable))
-        stack.extend(parent for parent, _ in node.next_functions)
-    return found

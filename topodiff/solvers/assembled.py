@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import weakref
+from collections.abc import Callable
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,7 +16,6 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import outlasting
 from topodiff.operators import LinearOperator
-from topodiff.solvers.held import all_tensors
 
 _FEWEST_PRODUCTS = 16
 
@@ -86,24 +88,55 @@ def _compressed(matrix: sp.csr_matrix, dtype: torch.dtype) -> tuple[Tensor, Tens
     return index, ptr, torch.from_numpy(np.asarray(matrix.data)).to(dtype)
 
 
-# the matrix of each operator that is alive, with the versions of the tensors that it was made from
+# the matrix of each operator that is alive, with the numbers and tensors that it was made from
 _known: WeakKeyDictionary[LinearOperator, tuple[tuple, Assembled]] = WeakKeyDictionary()
+_VALUES = (bool, int, float, complex, str, type(None), torch.dtype, torch.device)
+
+
+class _Same:
+    """Equal for the same object while it is alive."""
+
+    def __init__(self, value: Any) -> None:
+        try:
+            self.ref: Callable[[], Any] = weakref.ref(value)
+        except TypeError:
+            self.ref = lambda: value
+
+    def __eq__(self, other: object) -> bool:
+        found = self.ref()
+        return isinstance(other, _Same) and found is not None and found is other.ref()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _contents(value: Any, seen: set[int]) -> Any:
+    """What to compare: an operator by its attributes, a tensor by its identity and version, which
+    another one has after a change in place."""
+    if isinstance(value, _VALUES):
+        return value
+    if isinstance(value, Tensor):
+        # tensors of inference mode have no versions: they may be others each time
+        return object() if value.is_inference() else (_Same(value), value._version)
+    if isinstance(value, (list, tuple)):
+        return tuple(_contents(item, seen) for item in value)
+    if isinstance(value, dict):
+        return tuple((key, _contents(item, seen)) for key, item in value.items())
+    if isinstance(value, LinearOperator) and id(value) not in seen:
+        seen.add(id(value))
+        return _Same(value), _contents(vars(value), seen)
+    return _Same(value)
 
 
 def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf) -> LinearOperator:
     """The matrix of the operator, kept for the next time, if ``products`` with it repay the
-    assembly; or the operator itself, also on other devices than the CPU, if it has no matrix, and
-    if it holds tensors made in inference mode, of which nobody counts what is written to them.
+    assembly; or the operator itself, also on other devices than the CPU, in half precision, and if
+    it has no matrix.
     """
-    if operator.device.type != "cpu" or isinstance(operator, Assembled):
+    precise = operator._any_dtype() in (torch.float32, torch.float64)
+    if operator.device.type != "cpu" or isinstance(operator, Assembled) or not precise:
         return operator
-    tensors = all_tensors(operator)
-    if any(t.is_inference() for t in tensors):
-        return operator
-    # a tensor that was changed in place has another version
-    versions = like.dtype, tuple((id(t), t._version) for t in tensors)
     known = _known.get(operator)
-    if known is not None and known[0] == versions:
+    if known is not None and known[0] == (like.dtype, _contents(operator, set())):
         return known[1]
     if products < _FEWEST_PRODUCTS:
         return operator
@@ -111,5 +144,5 @@ def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf
         found = outlasting(Assembled)(operator, like.dtype)
     except NotImplementedError:
         return operator
-    _known[operator] = versions, found
+    _known[operator] = (like.dtype, _contents(operator, set())), found
     return found

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled
+from topodiff.solvers.held import check_held
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,31 @@ class Expansion:
 def expand(
     operator: LinearOperator, times: Sequence[float], tol: float, max_degree: int
 ) -> Expansion:
-    """The shortest expansion with ``bound <= tol`` at all times, or the one of ``max_degree``."""
+    """The shortest expansion with ``bound <= tol`` at all times, or the one of ``max_degree``.
+
+    Where the kernel overflows coefficients are not finite; where there are none, z being beyond
+    2^30 or so, they are 0 and the bound is that of the kernel itself.
+    """
     # a little more than the bound, which is rounded too
     upper = operator.spectral_bound() * (1 + 64 * torch.finfo(operator._any_dtype()).eps)
     lower = 0.0 if operator.positive_semidefinite else -upper
     middle, half = (upper + lower) / 2, (upper - lower) / 2
     z = np.asarray(times, dtype=np.float64) * half
-    growth = np.exp(-np.asarray(times) * lower)
     # past this, coefficients are below exp(-700) or so
     last = int(z.max(initial=0) if z.max(initial=0) < 40 else 40 * np.sqrt(z.max())) + 100
-    k = np.arange(min(last, 50_000_000))
-    found = growth[:, None] * scipy.special.ive(k, z[:, None])
+    k = np.arange(min(last, max_degree + 1))
+    found = scipy.special.ive(k, z[:, None])
     found[:, 1:] *= 2
-    left = found[:, ::-1].cumsum(1)[:, ::-1]
-    left = np.concatenate([left[:, 1:], np.zeros((len(z), 1))], 1)
+    known = np.isfinite(found).all(1, keepdims=True)
+    found = np.where(known, found, 0.0)
+    # all of them together are 1
+    rest = np.maximum(1 - found.sum(1, keepdims=True), 0) if len(k) < last else 1.0 - known
+    left = np.concatenate([found[:, 1:], rest], 1)[:, ::-1].cumsum(1)[:, ::-1]
+    with np.errstate(over="ignore", invalid="ignore"):
+        growth = np.exp(-np.asarray(times)[:, None] * lower)
+        found, left = growth * found, np.nan_to_num(growth * left, nan=np.inf, posinf=np.inf)
     needed = int((left > tol).any(0).sum())
-    degree = min(needed, max_degree, left.shape[1] - 1)
+    degree = min(needed, len(k) - 1)
     found[:, 1::2] *= -1
     return Expansion(
         found[:, : degree + 1], middle, half, tuple(map(float, left[:, degree])),
@@ -74,8 +84,8 @@ class Recurrence:
         self.shift = -expansion.middle / self.half
 
     def scaled(self, product: Tensor, v: Tensor) -> Tensor:
-        """``B v`` from ``A v``, which may be overwritten."""
-        return product.mul_(1 / self.half).add_(v, alpha=self.shift)
+        """``B v`` from ``A v``, in memory of its own: ``A v`` may be v itself."""
+        return product.mul(1 / self.half).add_(v, alpha=self.shift)
 
     def first(self, v: Tensor) -> Tensor:
         return self.scaled(self.operator @ v, v)
@@ -145,12 +155,14 @@ def adjoint_with_parameters(
         with torch.enable_grad():
             leaf = v.detach().requires_grad_()
             product = operator @ leaf
+        if k == expansion.degree - 1:
+            check_held(operator, product, (leaf, *held))
         back, *found = torch.autograd.grad(product, [leaf, *held], bar, allow_unused=True)
         for total, part in zip(totals, found, strict=True):
             if part is not None:
                 total.add_(part, alpha=twice / step.half)
-        new = twice * step.scaled(back.clone(), bar) - after
+        new = twice * step.scaled(back, bar) - after
         after, bar = bar, new.add_(torch.tensordot(c[:, k], gradient, 1))
         if k:
-            ahead, v = v, 2 * step.scaled(product.detach().clone(), v) - ahead
+            ahead, v = v, 2 * step.scaled(product.detach(), v) - ahead
     return bar, totals

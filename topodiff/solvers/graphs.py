@@ -31,7 +31,7 @@ def mean_squares(x: Tensor, ptr: Tensor, dim: int) -> Tensor:
     """(graphs,) mean of the squared entries of each graph, 0 for a graph without rows."""
     if x.numel() == 0:
         return x.new_zeros(ptr.numel() - 1)
-    rows = x.movedim(dim, 0).flatten(1).square().mean(1)
+    rows = x.movedim(dim, 0).reshape(x.shape[dim], -1).square().mean(1)
     return kernels.segment_reduce(rows, ptr, "mean")
 
 

@@ -11,10 +11,12 @@ from torch import Tensor
 from topodiff.operators import LinearOperator
 from topodiff.solvers import chebyshev, lanczos
 from topodiff.solvers.assembled import assembled
+from topodiff.solvers.at_time import at_time
 from topodiff.solvers.held import with_aliases
 from topodiff.solvers.krylov.solve import default_tolerance
 from topodiff.solvers.law import as_float
-from topodiff.solvers.problem import Problem
+from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.refuse import refuse_second
 from topodiff.solvers.solution import OK, Solution
 
 # for Lanczos, a quarter of a gigabyte of vectors
@@ -45,7 +47,7 @@ def solve_chebyshev(
     def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
         return chebyshev.propagate(fast, expansion, x)
 
-    states = _propagate(problem, operator, forward, lambda: expansion)
+    states = _propagate(problem, operator, fast, forward, lambda: expansion)
     status = OK if expansion.complete else "max_steps"
     return _solution(problem, states, status, max(expansion.bound))
 
@@ -73,6 +75,8 @@ def solve_krylov(
     if max_iterations < 1:
         raise ValueError(f"max_iterations must be >= 1, got {max_iterations}")
     times = [as_float(t) for t in problem.times]
+    with torch.no_grad():
+        fast = assembled(operator, problem.x0)
     found: list[lanczos.Propagated] = []
 
     def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
@@ -82,7 +86,7 @@ def solve_krylov(
     def expansion() -> chebyshev.Expansion:
         return chebyshev.expand(operator, times, tol, 20_000)
 
-    states = _propagate(problem, operator, forward, expansion)
+    states = _propagate(problem, operator, fast, forward, expansion)
     result = found[0]
     problem.system.evaluations, problem.system.iterations = result.products, result.iterations
     return _solution(problem, states, OK if result.complete else "max_steps", result.bound)
@@ -111,9 +115,14 @@ def _prepare(problem: Problem, solver: str, tol: float | None) -> tuple[LinearOp
 
 
 def _solution(problem: Problem, states: Tensor, status: str, bound: float) -> Solution:
+    x, t = states[0], problem.times[0]
     for number, state in enumerate(states[1:], start=1):
-        problem.save(number, state)
-    return problem.solution(states[-1], problem.times[-1], status, error_bound=bound)
+        if not is_finite(state):
+            status = "not_finite"
+            break
+        x, t = state, problem.times[number]
+        problem.save(number, x)
+    return problem.solution(x, t, status, error_bound=bound)
 
 
 Forward = Callable[[LinearOperator, Tensor], tuple[Tensor, tuple | None]]
@@ -122,14 +131,13 @@ Forward = Callable[[LinearOperator, Tensor], tuple[Tensor, tuple | None]]
 def _propagate(
     problem: Problem,
     operator: LinearOperator,
+    fast: LinearOperator,
     forward: Forward,
     expansion: Callable[[], chebyshev.Expansion],
 ) -> Tensor:
     """The states at all times, connected to x0, to what the operator holds and to the times."""
     x0 = problem.x0
     aliased, held = with_aliases(operator)
-    with torch.no_grad():
-        fast = assembled(operator, x0)
     channels = x0.numel() // max(operator.shape[1], 1)
     flat = x0.reshape(operator.shape[1], channels)
     states = _Heat.apply(flat, forward, expansion, fast, aliased, *held)
@@ -138,11 +146,7 @@ def _propagate(
     for t, state in zip(problem.times, states, strict=True):
         if as_float(t) == 0:
             state = x0
-        if isinstance(t, Tensor) and t.requires_grad and torch.is_grad_enabled():
-            # d/dt exp(-t A) x = -A exp(-t A) x
-            slope = (fast @ state.detach()).to(state.dtype)
-            state = state - (t - t.detach()).to(state.dtype) * slope
-        rows.append(state)
+        rows.append(at_time(problem.system, t, state))
     return torch.stack(rows)
 
 
@@ -164,16 +168,36 @@ class _Heat(torch.autograd.Function):
         return states
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         x, *saved = ctx.saved_tensors
         last, held = saved[: ctx.num_last], saved[ctx.num_last :]
         expansion = ctx.expansion()
         if not held:
-            return chebyshev.adjoint(ctx.fast, expansion, grads[0]), *[None] * 4
+            return _Adjoint.apply(grads[0], expansion, ctx.fast), *[None] * 4
+        refuse_second("an operator whose numbers require gradients")
         if not last:
             last = chebyshev.propagate(ctx.fast, expansion, x)[1]
         for_x, for_held = chebyshev.adjoint_with_parameters(
             ctx.aliased, held, expansion, tuple(last), grads[0]
         )
         return for_x, *[None] * 4, *for_held
+
+
+class _Adjoint(torch.autograd.Function):
+    """``sum_k exp(-t_k A) g_k`` for a constant A, whose own adjoint is the heat kernel again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, grads: Tensor, expansion: chebyshev.Expansion, fast: LinearOperator
+    ) -> Tensor:
+        ctx.expansion, ctx.fast = expansion, fast
+        return chebyshev.adjoint(fast, expansion, grads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        expansion, fast = ctx.expansion, ctx.fast
+
+        def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, None]:
+            return chebyshev.propagate(fast, expansion, x)[0], None
+
+        return _Heat.apply(grads[0], forward, lambda: expansion, fast, fast), None, None

@@ -8,6 +8,7 @@ and autograd carries them on from there.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -19,8 +20,8 @@ from topodiff.operators import LinearOperator
 def _walk(value: Any, found: dict[int, Tensor], seen: set[int]) -> None:
     if isinstance(value, Tensor):
         found[id(value)] = value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
             _walk(item, found, seen)
     elif isinstance(value, LinearOperator) and id(value) not in seen:
         seen.add(id(value))
@@ -28,16 +29,11 @@ def _walk(value: Any, found: dict[int, Tensor], seen: set[int]) -> None:
             _walk(item, found, seen)
 
 
-def all_tensors(operator: LinearOperator) -> list[Tensor]:
-    """All tensors in the operator and the operators that it is made of."""
+def held_tensors(operator: LinearOperator) -> list[Tensor]:
+    """All tensors that require a gradient in the operator and the operators that it is made of."""
     found: dict[int, Tensor] = {}
     _walk(operator, found, set())
-    return list(found.values())
-
-
-def held_tensors(operator: LinearOperator) -> list[Tensor]:
-    """Those of them that require a gradient."""
-    return [tensor for tensor in all_tensors(operator) if tensor.requires_grad]
+    return [tensor for tensor in found.values() if tensor.requires_grad]
 
 
 def _rebuilt(value: Any, aliases: dict[int, Tensor], done: dict[int, Any]) -> Any:
@@ -45,6 +41,8 @@ def _rebuilt(value: Any, aliases: dict[int, Tensor], done: dict[int, Any]) -> An
         return aliases.get(id(value), value)
     if type(value) in (list, tuple):
         return type(value)(_rebuilt(item, aliases, done) for item in value)
+    if type(value) is dict:
+        return {key: _rebuilt(item, aliases, done) for key, item in value.items()}
     if not isinstance(value, LinearOperator):
         return value
     if id(value) not in done:
@@ -65,13 +63,43 @@ def with_aliases(operator: LinearOperator) -> tuple[LinearOperator, list[Tensor]
     held = held_tensors(operator)
     if not held:
         if not is_constant(operator):
-            raise ValueError(
-                f"products with {operator} carry gradients, but none of its attributes is a tensor "
-                "that requires one: keep tensors as attributes of the operator (or lists of them)"
-            )
+            raise ValueError(_hidden(operator))
         return operator, []
     aliases = {id(tensor): tensor.view_as(tensor) for tensor in held}
     return _rebuilt(operator, aliases, {}), list(aliases.values())
+
+
+def check_held(operator: LinearOperator, product: Tensor, given: Iterable[Tensor]) -> None:
+    """ValueError if a product depends on more than the aliases and other tensors ``given``."""
+    if leaves(product, given):
+        raise ValueError(_hidden(operator))
+
+
+def _hidden(operator: LinearOperator) -> str:
+    return (
+        f"products with {operator} carry gradients to tensors that are not among its attributes: "
+        "keep tensors as attributes of the operator, or in lists, tuples and dicts of them"
+    )
+
+
+def leaves(f: Tensor, given: Iterable[Tensor] = ()) -> set[int]:
+    """Identities of all leaves on which f depends otherwise than through the tensors given."""
+    given = list(given)
+    known = {id(tensor) for tensor in given}
+    if f.grad_fn is None:
+        return {id(f)} - known if f.requires_grad else set()
+    found: set[int] = set()
+    seen: set[Any] = {tensor.grad_fn for tensor in given}
+    stack: list[Any] = [f.grad_fn]
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        stack.extend(parent for parent, _ in node.next_functions)
+    return found - known
 
 
 def is_constant(operator: LinearOperator) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -43,8 +44,8 @@ class _Tridiagonal:
         rates = t * self.values
         small = np.abs(rates) < 1e-8
         phi = np.where(small, 1 - rates / 2, -np.expm1(-rates) / np.where(small, 1.0, rates))
-        integral = self.vectors[-1] @ (phi * self.vectors[0])
-        return beta * t * abs(float(integral))
+        found = beta * t * abs(float(self.vectors[-1] @ (phi * self.vectors[0])))
+        return found if math.isfinite(found) else math.inf
 
 
 def propagate(
@@ -59,27 +60,43 @@ def propagate(
 
     Vectors are kept up to ``memory`` bytes; those beyond are made a second time.
     """
-    size = float(x.double().norm()) if x.numel() else 0.0
+    largest = float(x.abs().max()) if x.numel() else 0.0
+    if largest == 0:
+        return Propagated(torch.stack([x] * len(times)), 0, 0, 0.0, True)
+    # squares of the entries may underflow or overflow, those of this do not
+    start = x / largest
+    size = float(start.double().norm())
+    keep = max(memory // (x.numel() * x.element_size()), 2)
+    process = _Process(operator, start.div_(size), keep)
+    with np.errstate(over="ignore", invalid="ignore"):
+        projection, bound = _project(process, operator, times, tol, max_iterations)
+        weights = np.stack([size * projection.exponential(t) for t in times])
+    out, products = process.combine(weights)
+    m = len(process.alpha)
+    return Propagated(out.mul_(largest), m, products, bound, bound <= tol)
+
+
+def _project(
+    process: _Process,
+    operator: LinearOperator,
+    times: Sequence[float],
+    tol: float,
+    max_iterations: int,
+) -> tuple[_Tridiagonal, float]:
+    """Extend the space until the bound at all times is in order; the projection and the bound."""
     lower = 0.0 if operator.positive_semidefinite else -operator.spectral_bound()
     growth = float(np.exp(-max(times) * lower))
-    if size == 0:
-        return Propagated(torch.stack([x] * len(times)), 0, 0, 0.0, True)
-    keep = max(memory // (x.numel() * x.element_size()), 2)
-    process = _Process(operator, x / size, keep)
     check = _FIRST_CHECK
     while True:
         invariant = process.extend(min(check, max_iterations))
         projection = _Tridiagonal(process.alpha, process.beta)
-        bound = (
-            0.0 if invariant else growth * max(projection.error(t, process.beta[-1]) for t in times)
-        )
+        errors = [projection.error(t, process.beta[-1]) for t in times if t]
+        bound = 0.0
+        if not invariant:
+            bound = growth * max(errors, default=0.0) if growth < math.inf else math.inf
         if bound <= tol or invariant or len(process.alpha) >= max_iterations:
-            break
+            return projection, bound
         check = len(process.alpha) + max(len(process.alpha) // 4, 4)
-    weights = np.stack([size * projection.exponential(t) for t in times])
-    out, products = process.combine(weights)
-    m = len(process.alpha)
-    return Propagated(out, m, products, bound, bound <= tol)
 
 
 class _Process:
@@ -96,6 +113,9 @@ class _Process:
     def _advance(self, v: Tensor, before: Tensor, k: int) -> Tensor:
         """``A v - beta_{k-1} v_{k-1} - alpha_k v``; alpha_k is found if it is not known."""
         w = self.operator @ v
+        if w.data_ptr() == v.data_ptr():
+            # an identity returns what it is given, and w is overwritten here
+            w = w.clone()
         if k:
             w = w.sub_(before, alpha=self.beta[k - 1])
         if k == len(self.alpha):

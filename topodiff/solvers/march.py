@@ -15,6 +15,8 @@ from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
 
 DEFAULT_STEPS = 100
+# more than will ever be made, where the quotient overflows
+_MOST = 1e18
 Carry = tuple[Tensor, ...]
 
 
@@ -59,7 +61,8 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
             raise ValueError(f"num_steps must be a whole number >= 1, got {num_steps!r}")
         size = (times[-1] - times[0]) / number if times[-1] > times[0] else 1.0
     # a step longer by rounding is not worth one more step
-    return [max(1, math.ceil((b - a) / size * (1 - 1e-12) - 1e-9)) for a, b in pairwise(times)]
+    parts = [(b - a) / size * (1 - 1e-12) - 1e-9 for a, b in pairwise(times)]
+    return [max(1, math.ceil(min(part, _MOST))) for part in parts]
 
 
 def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:

@@ -115,8 +115,8 @@ class NewtonKrylov:
         for _ in range(self.newton_iterations):
             operator = _Shifted(self.system, t, c, x)
             residual = b - x + c * operator.f.detach()
-            last, size = size, float(residual.norm())
-            goal = tol * float(b.norm() + x.norm())
+            last, size = size, _norm(residual)
+            goal = tol * (_norm(b) + _norm(x))
             if size <= goal:
                 self._note(size, goal, tol)
                 return x, OK
@@ -136,8 +136,8 @@ class NewtonKrylov:
                 self._note(size, goal, tol)
                 return x, OK if size <= 100 * goal else "no_convergence"
             x = new
-        size = float((b - x + c * self._value(t, x)).norm())
-        goal = tol * float(b.norm() + x.norm())
+        size = _norm(b - x + c * self._value(t, x))
+        goal = tol * (_norm(b) + _norm(x))
         self._note(size, goal, tol)
         return x, OK if size <= goal else "no_convergence"
 
@@ -147,7 +147,7 @@ class NewtonKrylov:
         """``x + step``, the step halved until the residual falls."""
         for _ in range(_HALVINGS):
             new = x + step
-            if float((b - new + c * self._value(t, new)).norm()) < size:
+            if _norm(b - new + c * self._value(t, new)) < size:
                 return new
             step = step / 2
         return None
@@ -159,3 +159,8 @@ class NewtonKrylov:
     def _note(self, size: float, goal: float, tol: float) -> None:
         relative = size * tol / goal if goal else size
         self.system.residual = max(self.system.residual, relative)
+
+
+def _norm(x: Tensor) -> float:
+    """Summed in float64, where squares of small float32 do not underflow."""
+    return float(torch.linalg.vector_norm(x, dtype=torch.float64))

@@ -12,9 +12,13 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
+from topodiff.solvers.at_time import at_time
 from topodiff.solvers.law import Scalar, System, as_float
+from topodiff.solvers.refuse import refuse_transforms
 from topodiff.solvers.solution import Solution, Stats
 
+# as near as float32 brings a last time to be saved and the end
+_NEAR = 4 * torch.finfo(torch.float32).eps
 BACKWARD = ("direct", "checkpoint", "adjoint")
 State = Tensor | tuple[Tensor, Tensor]
 
@@ -27,6 +31,7 @@ class Problem:
         system: the law.
         x0: the state, (2, *shape) for a law of second order.
         times: 0, the times to stop at, the end; rising.
+        start: the first of these, a tensor if a gradient to it is wanted.
         wanted: whether the state at each of them is to be returned.
         single: one state at the end is wanted, without a dimension for times.
         rows: which rows of these states are returned, all if None.
@@ -38,6 +43,7 @@ class Problem:
     system: System
     x0: Tensor
     times: list[Scalar]
+    start: Scalar
     wanted: list[bool]
     single: bool
     rows: Tensor | None = None
@@ -70,7 +76,7 @@ class Problem:
         """Forget all states but the first."""
         self.saved.clear()
         self.saved_at.clear()
-        self.save(0, self.x0)
+        self.save(0, at_time(self.system, self.start, self.x0))
 
     def stop_here(self, t: Scalar, x: Tensor) -> bool:
         """Ask the callback."""
@@ -90,6 +96,7 @@ class Problem:
         found = Stats(**{**work, **stats})
         dim = 0
         if self.single:
+            x = at_time(system, self.start, x) if len(self.times) == 1 else x
             ts = self._times([t])[0]
         else:
             ts = self._times(self.saved_at)
@@ -139,12 +146,18 @@ def make_problem(
         first = torch.stack([first, second])
     elif second is not None:
         raise ValueError(f"the state of a law of first order is one tensor, got a pair for {law!r}")
+    if isinstance(law, LinearOperator) or hasattr(law, "linear_operator"):
+        refuse_transforms()
     if isinstance(law, LinearOperator):
         law._check_square()
         law._check_state(first)
     times, wanted, single = _check_times(t, save_at)
     rows = None if save_rows is None else _check_rows(save_rows, single, first, system.order)
-    problem = Problem(system, first, times, wanted, single, rows, callback, backward, max_steps)
+    # steps count from 0, whose derivative is that of the state there alone
+    start, times[0] = times[0], 0.0
+    problem = Problem(
+        system, first, times, start, wanted, single, rows, callback, backward, max_steps
+    )
     problem.restart()
     return problem
 
@@ -187,8 +200,8 @@ def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
             f"t is {as_float(end)}, but time runs forward from 0; to go back, solve -f(-t, x)"
         )
     if save_at is None:
-        return ([0.0], [True], True) if as_float(end) == 0 else ([0.0, end], [False, True], True)
-    saves = list(save_at.unbind(0)) if isinstance(save_at, Tensor) else list(save_at)
+        return ([end], [True], True) if as_float(end) == 0 else ([0.0, end], [False, True], True)
+    saves = _saves(save_at)
     times = [_scalar(f"save_at[{i}]", s) for i, s in enumerate(saves)]
     values = [as_float(s) for s in times]
     for i, (a, b) in enumerate(pairwise(values)):
@@ -196,6 +209,8 @@ def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
             raise ValueError(
                 f"save_at must rise: save_at[{i + 1}] = {b} comes after {a}; use sorted(set(...))"
             )
+    if values and abs(values[-1] - as_float(end)) <= _NEAR * as_float(end):
+        end = times[-1]
     if values and (values[0] < 0 or values[-1] > as_float(end)):
         raise ValueError(
             f"save_at must lie between 0 and t = {as_float(end)}, got {values[0]} to {values[-1]}"
@@ -206,6 +221,16 @@ def _check_times(t: Any, save_at: Any) -> tuple[list[Scalar], list[bool], bool]:
     if as_float(times[-1]) < as_float(end):
         times, wanted = [*times, end], [*wanted, False]
     return times, wanted, False
+
+
+def _saves(save_at: Any) -> list[Any]:
+    if isinstance(save_at, Tensor) and save_at.dim():
+        return list(save_at.unbind(0))
+    if isinstance(save_at, Tensor) or not hasattr(save_at, "__iter__"):
+        raise TypeError(
+            f"save_at must be rising times, a list or a tensor (times,), got {save_at!r}"
+        )
+    return list(save_at)
 
 
 def _scalar(name: str, t: Any) -> Scalar:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled, assembled
-from topodiff.solvers.krylov.solve import LinearSystem, implicit
+from topodiff.solvers.krylov.solve import LinearSystem, check_options, implicit
 from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.newton import NewtonKrylov
+from topodiff.solvers.refuse import refuse_transforms
 from topodiff.solvers.solution import OK
 
 STATUS = {"converged": OK, "max_iterations": "no_convergence"}
@@ -40,6 +41,8 @@ class Stage:
         max_iterations: int = 1000,
         newton_iterations: int = 20,
     ) -> None:
+        refuse_transforms()
+        check_options(system.like.dtype, method, preconditioner, tol, max_iterations)
         self.system = system
         self.method, self.preconditioner = method, preconditioner
         self.tol, self.max_iterations = tol, max_iterations
@@ -83,7 +86,8 @@ class Stage:
         self.system.residual = max(self.system.residual, found.residual)
         x = found.x
         if torch.is_grad_enabled():
-            x = implicit(self._residual(operator, c, b, x), x, shifted.adjoint)
+            residual, constant = self._residual(operator, c, b, x)
+            x = implicit(residual, x, shifted.adjoint, shifted.inverse if constant else None)
         return x, STATUS.get(found.status, found.status)
 
     def _shifted(self, operator: LinearOperator, c: float, like: Tensor) -> LinearSystem:
@@ -104,9 +108,12 @@ class Stage:
         self._known = (operator, c, system)
         return system
 
-    def _residual(self, operator: LinearOperator, c: Scalar, b: Tensor, x: Tensor) -> Tensor:
-        """``b - x - c A x``, with its graph; what is constant in it does not matter."""
+    def _residual(
+        self, operator: LinearOperator, c: Scalar, b: Tensor, x: Tensor
+    ) -> tuple[Tensor, bool]:
+        """``b - x - c A x``, with its graph, and whether b alone has one; what is constant in it
+        does not matter."""
         if not isinstance(c, Tensor) and self.system.constant:
-            return b
+            return b, True
         self.system.evaluations += 1
-        return b - x - c * (operator @ x)
+        return b - x - c * (operator @ x), False

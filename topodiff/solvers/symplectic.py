@@ -73,9 +73,8 @@ def solve(
             f"{solver} steps laws of second order (order = 2, acceleration(t, x, v)); "
             f"{problem.system} has order 1: take rk4, dopri5 or an implicit solver"
         )
-    name = "leapfrog" if solver == "verlet" else solver
-    least = max(DEFAULT_STEPS, least_steps(problem, name))
+    least = max(DEFAULT_STEPS, least_steps(problem, solver))
     counts = step_counts(problem, step_size, num_steps, least)
-    check_step(problem, name, counts, allow_unstable)
-    stepper = SymplecticEuler if name == "symplectic_euler" else Leapfrog
+    check_step(problem, solver, counts, allow_unstable)
+    stepper = SymplecticEuler if solver == "symplectic_euler" else Leapfrog
     return march(problem, stepper(problem.system), counts)

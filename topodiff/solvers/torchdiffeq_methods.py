@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from topodiff.solvers.adjoint import adjoint_parameters
+from topodiff.solvers.adjoint import adjoint_parameters, check_reached
+from topodiff.solvers.at_time import at_time
 from topodiff.solvers.graphs import graph_norm
-from topodiff.solvers.law import Scalar, as_float
+from topodiff.solvers.law import OperatorLaw, Scalar, as_float
+from topodiff.solvers.march import DEFAULT_STEPS, step_counts
 from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.refuse import first_only
 from topodiff.solvers.solution import OK, Solution
+from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.tolerances import tolerances
 
 ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun")
 METHODS = (*ADAPTIVE, "heun2", "heun3", "explicit_adams", "implicit_adams", "fixed_adams")
-_EVALUATIONS_A_STEP = 16
+_MAX_ORDER = 4
+Integrate = Callable[..., Tensor]
 
 
 class _Stop(Exception):
@@ -26,43 +32,55 @@ class _Stop(Exception):
 
 
 class _Function(torch.nn.Module):
-    """The law with the counts and callbacks that torchdiffeq asks for."""
+    """The law with the counts and callbacks that torchdiffeq asks for.
 
-    def __init__(self, problem: Problem, method: str) -> None:
+    Attributes:
+        steps, rejected: how many were made.
+        last: time and state where the last of them ended.
+        slope: the last derivative.
+        params: with ``backward="adjoint"``, what gradients reach, if that is to be checked.
+    """
+
+    def __init__(self, problem: Problem, adaptive: bool, params: Iterable[Tensor] | None) -> None:
         super().__init__()
-        self.problem, self.method = problem, method
-        self.accepted, self.rejected = 0, 0
+        self.problem, self.params = problem, params
+        self.steps, self.rejected, self.reached = 0, 0, 0
         self.last: tuple[float, Tensor] = (0.0, problem.x0)
-        self.reached = 0
-        self.limit = problem.system.evaluations + _EVALUATIONS_A_STEP * problem.max_steps
-        self.forward_pass = True
-        if method in ADAPTIVE:
-            self.callback_accept_step = self._accept
+        self.slope = problem.x0
+        if adaptive:
             self.callback_reject_step = self._reject
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        if self.forward_pass and self.problem.system.evaluations >= self.limit:
-            raise _Stop("max_steps")
-        return self.problem.system(t, x)
+        found = self.problem.system(t, x)
+        self.slope = found.detach()
+        if self.params is not None and torch.is_grad_enabled():
+            # in the backward pass, which meets what the law does on the way
+            check_reached(found, self.params, (t, x))
+        return found
 
-    def _accept(self, t: Tensor, x: Tensor, step: Tensor) -> None:
-        """Called before the state moves on: x and t are those of the step's start."""
-        self.accepted += 1
-        self.last = (as_float(t), x)
+    def callback_step(self, t: Tensor, x: Tensor, step: Tensor) -> None:
+        """Called before every step, also one that is tried again."""
+        if as_float(t) > self.last[0]:
+            self.arrive(as_float(t), x)
+        if self.steps + self.rejected >= self.problem.max_steps:
+            raise _Stop("max_steps")
+
+    def arrive(self, t: float, x: Tensor) -> None:
+        """A step has ended here."""
+        if not is_finite(x):
+            raise _Stop("not_finite")
+        self.steps += 1
+        self.last = (t, x)
         times = self.problem.times
-        # steps end at the times wanted, so a state wanted is the start of a step
-        while self.reached + 1 < len(times) and as_float(t) >= as_float(times[self.reached + 1]):
+        # steps end at the times wanted
+        while self.reached + 1 < len(times) and t >= as_float(times[self.reached + 1]):
             self.reached += 1
             self.problem.save(self.reached, x)
-        if self.accepted > self.problem.max_steps:
-            raise _Stop("max_steps")
-        if self.accepted > 1 and self.problem.stop_here(as_float(t), x.detach()):
+        if self.problem.stop_here(t, x.detach()):
             raise _Stop("stopped")
 
     def _reject(self, t: Tensor, x: Tensor, step: Tensor) -> None:
         self.rejected += 1
-        if self.accepted + self.rejected > self.problem.max_steps:
-            raise _Stop("max_steps")
 
 
 def solve(
@@ -72,6 +90,8 @@ def solve(
     rtol: float | None = None,
     atol: float | None = None,
     step_size: float | None = None,
+    num_steps: int | None = None,
+    allow_unstable: bool = False,
     ptr: Tensor | None = None,
     adjoint_params: Any = None,
     **options: Any,
@@ -80,46 +100,57 @@ def solve(
 
     Args:
         rtol, atol: 1e-7 and 1e-9, or 1e-4 and 1e-6 for float32.
-        step_size: of the methods with fixed steps; a hundredth of the time by default.
+        step_size, num_steps, allow_unstable: of the methods with fixed steps, as of rk4. Those of
+            Adams start anew at each time of ``save_at``.
         ptr: (graphs + 1,) rows of the graphs of a batch: the error is then the largest over the
             graphs of each graph's own norm, so that no graph hides another's error.
         adjoint_params: with ``backward="adjoint"``, the tensors that gradients are to reach.
         options: passed on. ``explicit_adams`` and ``implicit_adams`` get ``max_order=4``, since
-            the default of torchdiffeq, 12, diverges.
+            the default of torchdiffeq, 12, diverges; stability is checked for that one alone.
     """
     with torch.inference_mode(False):  # it makes its tableaus now, and keeps them
         import torchdiffeq
 
-    if len(problem.times) == 1 or problem.x0.numel() == 0:
-        for number in range(1, len(problem.times)):
-            problem.save(number, problem.x0)
-        return problem.solution(problem.x0, problem.times[-1], OK)
-    single = problem.x0.dtype != torch.float64
-    tolerances: dict[str, Any] = {
-        "rtol": (1e-4 if single else 1e-7) if rtol is None else rtol,
-        "atol": (1e-6 if single else 1e-9) if atol is None else atol,
-    }
-    options = _options(problem, solver, step_size, ptr, options)
-    function = _Function(problem, solver)
-    problem.system.prepare(math.inf)
-    integrate: Callable[..., Tensor] = torchdiffeq.odeint
+    more: dict[str, Any] = dict(zip(
+        ("rtol", "atol"), tolerances(problem.x0.dtype, rtol, atol, options.get("first_step")),
+        strict=True,
+    ))  # fmt: skip
+    options = _options(problem, solver, ptr, options)
+    counts = None
+    if solver in ADAPTIVE:
+        if step_size is not None or num_steps is not None or allow_unstable:
+            raise ValueError(
+                f"{solver} chooses its steps: give rtol and atol, not step_size, num_steps or "
+                "allow_unstable"
+            )
+    elif "grid_constructor" not in options:
+        counts = _counts(problem, solver, step_size, num_steps, allow_unstable, options)
     if problem.backward == "checkpoint":
         raise ValueError(
             f"backward='checkpoint' needs a solver of ours (dormand_prince, rk4, ...), not {solver}"
         )
+    if len(problem.times) == 1 or problem.x0.numel() == 0:
+        for number in range(1, len(problem.times)):
+            problem.save(number, problem.x0)
+        return problem.solution(problem.x0, problem.times[-1], OK)
+    problem.system.prepare(math.inf)
+    integrate: Integrate = torchdiffeq.odeint
+    checked: tuple[Tensor, ...] | None = None
     if problem.backward == "adjoint":
         integrate = torchdiffeq.odeint_adjoint
-        tolerances["adjoint_params"] = adjoint_parameters(problem, adjoint_params)
+        params = more["adjoint_params"] = adjoint_parameters(problem, adjoint_params)
+        checked = None if isinstance(problem.system.law, OperatorLaw) else params
         if "norm" in options:
-            tolerances["adjoint_options"] = {k: v for k, v in options.items() if k != "norm"}
+            more["adjoint_options"] = {k: v for k, v in options.items() if k != "norm"}
+    function = _Function(problem, solver in ADAPTIVE, checked)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "An adjoint parameter", UserWarning)
-        return _integrate(problem, function, integrate, solver, options, tolerances)
+        return _integrate(
+            problem, function, integrate, counts, method=solver, options=options, **more
+        )
 
 
-def _options(
-    problem: Problem, solver: str, step_size: Any, ptr: Any, options: dict[str, Any]
-) -> dict[str, Any]:
+def _options(problem: Problem, solver: str, ptr: Any, options: dict[str, Any]) -> dict[str, Any]:
     """What goes into torchdiffeq's own dictionary of options."""
     allowed = {
         "first_step", "step_t", "jump_t", "safety", "ifactor", "dfactor", "max_num_steps", "dtype",
@@ -135,62 +166,115 @@ def _options(
             raise ValueError(f"ptr controls errors, and {solver} has fixed steps")
         found["norm"] = graph_norm(ptr, problem.x0, problem.system.order - 1)
     if solver in ADAPTIVE:
-        if step_size is not None:
-            raise ValueError(f"{solver} chooses its steps: give rtol and atol, not step_size")
         # without a step that ends there, states at given times are interpolated, to low order
-        found.setdefault("step_t", _ends(problem))
-        found.setdefault("max_num_steps", problem.max_steps)
-        return found
-    if problem.callback is not None:
+        found["step_t"] = _ends(problem, found.get("step_t", ()))
+    elif problem.callback is not None:
         raise ValueError(f"{solver} takes no callback; the adaptive and our own solvers do")
-    found.setdefault("step_size", problem.end / 100 if step_size is None else float(step_size))
-    if problem.end / found["step_size"] > problem.max_steps:
-        raise ValueError(
-            f"steps of {found['step_size']:.3g} to t = {problem.end:.3g} are more than "
-            f"max_steps = {problem.max_steps}"
-        )
     if "adams" in solver:
-        found.setdefault("max_order", 4)
+        found.setdefault("max_order", _MAX_ORDER)
     return found
 
 
-def _ends(problem: Problem) -> Tensor:
-    times = [as_float(t) for t in problem.times[1:]]
+def _ends(problem: Problem, given: Any) -> Tensor:
+    given = torch.as_tensor(given, dtype=torch.float64).tolist()
+    times = sorted({*map(as_float, problem.times[1:]), *given})
     return torch.tensor(times, dtype=torch.float64, device=problem.x0.device)
+
+
+def _counts(
+    problem: Problem,
+    solver: str,
+    step_size: Any,
+    num_steps: Any,
+    allow_unstable: bool,
+    options: dict[str, Any],
+) -> list[int]:
+    """Steps between consecutive times, of the methods with fixed ones."""
+    known = options.get("max_order", _MAX_ORDER) == _MAX_ORDER
+    least = max(DEFAULT_STEPS, least_steps(problem, solver) if known else 1)
+    counts = step_counts(problem, step_size, num_steps, least)
+    if known:
+        check_step(problem, solver, counts, allow_unstable)
+    if sum(counts) > problem.max_steps:
+        raise ValueError(
+            f"{solver} to t = {problem.end:.3g} takes {sum(counts)} steps, more than max_steps = "
+            f"{problem.max_steps}"
+        )
+    return counts
+
+
+def _states(
+    problem: Problem,
+    function: _Function,
+    integrate: Integrate,
+    counts: list[int] | None,
+    options: dict[str, Any],
+    **more: Any,
+) -> list[Tensor]:
+    """The states at all times after the start; fixed steps go from each of these to the next."""
+    values = [as_float(t) for t in problem.times]
+    times = torch.tensor(values, dtype=torch.float64, device=problem.x0.device)
+    if counts is None:
+        found = list(integrate(function, problem.x0, times, options=options, **more)[1:])
+        function.arrive(problem.end, found[-1])
+        return found
+    found = [problem.x0]
+    for number, count in enumerate(counts, start=1):
+        grid = {"grid_constructor": _grid(count), **options}
+        part = times[number - 1 : number + 1]
+        found.append(integrate(function, found[-1], part, options=grid, **more)[-1])
+        function.arrive(values[number], found[-1])
+    return found[1:]
+
+
+def _grid(count: int) -> Callable[..., Tensor]:
+    """That many equal steps, forward or backward."""
+
+    def grid(function: Any, x: Tensor, t: Tensor) -> Tensor:
+        return torch.linspace(float(t[0]), float(t[-1]), count + 1, dtype=t.dtype, device=t.device)
+
+    return grid
 
 
 def _integrate(
     problem: Problem,
     function: _Function,
-    integrate: Callable[..., Tensor],
-    solver: str,
-    options: dict[str, Any],
-    more: dict[str, Any],
+    integrate: Integrate,
+    counts: list[int] | None,
+    **more: Any,
 ) -> Solution:
-    times = torch.stack([torch.as_tensor(t, dtype=torch.float64) for t in problem.times])
-    times = times.to(problem.x0.device)
     status = OK
     try:
-        xs = integrate(function, problem.x0, times, method=solver, options=options, **more)
+        states = _states(problem, function, integrate, counts, **more)
     except _Stop as stop:
         status = str(stop)
     except AssertionError as error:
-        reasons = {"underflow": "step_too_small", "non-finite": "not_finite"}
-        reasons["max_num_steps"] = "max_steps"
-        found = [name for text, name in reasons.items() if text in str(error)]
-        if not found:
-            raise
-        status = found[0]
-    function.forward_pass = False
-    work = {"steps": function.accepted, "rejected": function.rejected}
+        status = _reason(error, function)
+    work = {"steps": function.steps, "rejected": function.rejected}
     if status != OK:
         return problem.solution(function.last[1], function.last[0], status, **work)
     t: Scalar = 0.0
     x = problem.x0
     problem.restart()
-    for number, state in enumerate(xs[1:], start=1):
+    for number, state in enumerate(states, start=1):
         if not is_finite(state):
             return problem.solution(x, t, "not_finite", **work)
-        t, x = problem.times[number], state
+        t = problem.times[number]
+        if problem.backward == "adjoint":
+            state = first_only(state, "backward='adjoint'")
+        x = at_time(problem.system, t, state)
         problem.save(number, x)
     return problem.solution(x, t, OK, **work)
+
+
+def _reason(error: AssertionError, function: _Function) -> str:
+    """The status that one of torchdiffeq's assertions stands for."""
+    reasons = {"underflow": "step_too_small", "non-finite": "not_finite"}
+    reasons["max_num_steps"] = "max_steps"
+    found = [name for text, name in reasons.items() if text in str(error)]
+    if not found:
+        raise error
+    # steps shrink to nothing also where a derivative is not a number
+    if found[0] == "step_too_small" and not is_finite(function.slope):
+        return "not_finite"
+    return found[0]

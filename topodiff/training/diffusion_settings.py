@@ -159,6 +159,20 @@ _GRAPHCON_RANDOM: dict[tuple[str, str], Options] = {
         "learning_rate": 0.000816,
         "weight_decay": 0.00472,
     },
+    ("citeseer_random", "graphcon-gat"): {
+        "hidden_channels": 128,
+        "num_layers": 8,
+        "heads": 4,
+        "dropout": 0.1,
+        "input_dropout": 0.4,
+        "alpha": 0.0,
+        "gamma": 1.0,
+        "activation": "relu",
+        "shared": False,
+        "optimizer": "adamax",
+        "learning_rate": 0.00308,
+        "weight_decay": 0.0424,
+    },
 }
 _OF_CITATIONS = ("hidden_channels", "input_dropout", "optimizer", "weight_decay", "epochs")
 _GRAPHCON: dict[str, Options] = {
