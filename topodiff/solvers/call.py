@@ -58,6 +58,7 @@ def diffuse(
     adams_bashforth (order 1-4)                   the same, order
     adams_moulton (order 1-4)                     the same, mode, and those of implicit_euler
     dopri5, bosh3, dopri8, adaptive_heun, ...     those of torchdiffeq: rtol, atol, ...; ptr
+    heun2, heun3, explicit_adams, ...             those of rk4, and of torchdiffeq
     dormand_prince, bogacki_shampine              rtol, atol, ptr: steps of their own for each graph
     implicit_euler, crank_nicolson, bdf2          step_size or num_steps, method, preconditioner,
                                                   tol, max_iterations, newton_iterations
@@ -83,6 +84,9 @@ def diffuse(
             same gradients with the square root of the memory, for our own stepping solvers.
             ``"adjoint"``: the continuous adjoint of torchdiffeq, for its methods; inexact by the
             tolerances, refused where it is unstable.
+            Second derivatives (create_graph=True) go through explicit steps and uniformization,
+            and for an operator without gradients through all ``"direct"`` ones that have no
+            Newton's method inside; where they do not, the backward pass is a RuntimeError.
         callback: ``callback(t, state)`` after every step; if it returns something true, the
             solution ends there with status ``"stopped"``.
         max_steps: bound on the number of steps, after which the status is ``"max_steps"``.

@@ -14,6 +14,9 @@ from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled
 from topodiff.solvers.held import check_held
 
+# no kernel with that z has coefficients
+_MOST = 1e30
+
 
 @dataclass(frozen=True)
 class Expansion:
@@ -53,9 +56,11 @@ def expand(
     upper = operator.spectral_bound() * (1 + 64 * torch.finfo(operator._any_dtype()).eps)
     lower = 0.0 if operator.positive_semidefinite else -upper
     middle, half = (upper + lower) / 2, (upper - lower) / 2
-    z = np.asarray(times, dtype=np.float64) * half
+    with np.errstate(over="ignore"):
+        z = np.asarray(times, dtype=np.float64) * half
+    most = min(float(z.max(initial=0)), _MOST)
     # past this, coefficients are below exp(-700) or so
-    last = int(z.max(initial=0) if z.max(initial=0) < 40 else 40 * np.sqrt(z.max())) + 100
+    last = int(most if most < 40 else 40 * np.sqrt(most)) + 100
     k = np.arange(min(last, max_degree + 1))
     found = scipy.special.ive(k, z[:, None])
     found[:, 1:] *= 2

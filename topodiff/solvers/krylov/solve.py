@@ -228,7 +228,8 @@ def linear_solve(
 ) -> LinearSolution:
     """``x`` with ``A x = b``, channel by channel, with gradients to b and to what A holds.
 
-    The backward pass solves ``A^T y = gradient``; nothing of the iteration is kept.
+    The backward pass solves ``A^T y = gradient``; nothing of the iteration is kept. Derivatives of
+    all orders for a constant A, else the first alone: more are a RuntimeError.
 
     Args:
         operator: A, square.
