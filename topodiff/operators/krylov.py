@@ -20,7 +20,8 @@ class KrylovResult(NamedTuple):
     Attributes:
         x: the solution, or the last iterate.
         iterations: how many were made.
-        residual: largest ``|A^T (b - A x)| / |A^T b|`` over the channels.
+        residual: largest ``|A^T (b - A x)| / |A^T b|`` over the channels; 0 for those where the
+            numerator is what rounding makes of 0, as for b orthogonal to the range of A.
         status: ``"converged"`` or ``"max_iterations"``.
     """
 
@@ -70,19 +71,23 @@ def least_squares(
 def _cgls(operator: LinearOperator, b: Tensor, tol: float, max_iterations: int) -> KrylovResult:
     """For b with one channel dimension, without gradients."""
     dims = tuple(range(b.dim() - 1))
+    rounding = (8 * torch.finfo(b.dtype).eps) ** 2 * (b * b).sum(dims)
     r = b
     s = p = operator._apply_transpose(r)
     _check_finite(s, f"products with {operator} are")
     x = torch.zeros_like(s)
     start = gamma = (s * s).sum(dims)
+    norm = torch.zeros_like(start)  # of A, squared, from below
     for k in range(max_iterations + 1):
-        left = _ratio(gamma, start).sqrt()
+        left = torch.where(gamma > rounding * norm, _ratio(gamma, start).sqrt(), 0.0)
         residual = float(left.max()) if left.numel() else 0.0
         if residual <= tol or k == max_iterations:
             break
         q = operator._apply(p)
+        stretched = (q * q).sum(dims)
+        norm = torch.maximum(norm, _ratio(stretched, (p * p).sum(dims)))
         # channels that have converged stand still
-        alpha = torch.where(left > tol, _ratio(gamma, (q * q).sum(dims)), 0.0)
+        alpha = torch.where(left > tol, _ratio(gamma, stretched), 0.0)
         x = x + alpha * p
         r = r - alpha * q
         s = operator._apply_transpose(r)
