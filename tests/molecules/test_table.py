@@ -40,11 +40,22 @@ def test_columns_targets_and_rows(write):
         "\ufeff" + GOOD,
         GOOD.replace("\n", "\r\n"),
         GOOD.replace("\n", "\n\n"),
+        "\n\n" + GOOD.replace(",", ";"),
         GOOD.replace("ethanol", '"ethanol, a ""drink"""'),
         GOOD.rstrip("\n"),
         gzip.compress(GOOD.encode()),
     ],
-    ids=["tab", "semicolon", "bom", "crlf", "blank lines", "quotes", "no last newline", "gzip"],
+    ids=[
+        "tab",
+        "semicolon",
+        "bom",
+        "crlf",
+        "blank lines",
+        "blank first",
+        "quotes",
+        "no last newline",
+        "gzip",
+    ],
 )
 def test_dialects(write, content):
     table = read_table(write(content), target_columns="logS")

@@ -8,7 +8,16 @@ import torch
 from every_model import MODELS, OF_EDGES, OF_VERTICES, REAL, complex_for
 
 import topodiff as td
-from topodiff.nn import CIN, GCN, GraphCON
+from topodiff.nn import (
+    CIN,
+    GCN,
+    GIN,
+    GINE,
+    SIN,
+    CochainSheafDiffusion,
+    GraphCON,
+    OrientedSIN,
+)
 
 given_features = pytest.mark.parametrize("name", [*OF_VERTICES, *OF_EDGES])
 
@@ -32,6 +41,24 @@ def test_features_of_another_kind_are_refused(name):
         model(K, x[1:])
     with pytest.raises(ValueError, match="are not finite"):
         model(K, torch.full_like(x, np.nan))
+
+
+def test_fewer_layers_than_none_are_refused():
+    for kind in (CIN, GIN, GINE, SIN, CochainSheafDiffusion, OrientedSIN):
+        with pytest.raises(ValueError, match="num_layers must be at least 0, got -1"):
+            kind(*(REAL if kind is not OrientedSIN else (3, 4, 1)), num_layers=-1)
+
+
+def test_flows_of_another_kind_are_refused():
+    K, model = complex_for("OrientedSIN"), OrientedSIN(3, 4, 1)
+    flows = torch.randn(K.num_cells(1), 3)
+    assert model(K.replace(x={1: flows})).isfinite().all()
+    with pytest.raises(TypeError, match=r"float64.*float32"):
+        model(K.replace(x={1: flows.double()}))
+    with pytest.raises(ValueError, match=r"features of .* have shape"):
+        model(K.replace(x={1: flows[:, 1:]}))
+    with pytest.raises(ValueError, match=r"x\[1\] is missing"):
+        model(K.replace(x={}))
 
 
 def test_features_on_the_complex_are_checked_likewise():

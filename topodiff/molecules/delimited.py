@@ -20,16 +20,16 @@ _QUOTED = re.compile(rf'(?<![^{DELIMITERS}])"(?:[^"]|"")*"?')
 def read_records(path: Path, delimiter: str | None = None) -> Iterator[Record]:
     """Records of a delimited file, the header first; blank lines are left out.
 
-    The delimiter is the one of comma, tab and semicolon of which the first line has most outside
-    quotes.
+    The delimiter is the one of comma, tab and semicolon of which the first line that is not blank
+    has most outside quotes.
     """
     with open_text(path) as stream:
         lines = _Lines(stream)
         while lines.more():
-            if delimiter is None:
+            if delimiter is None and lines.peek().strip():
                 unquoted = _QUOTED.sub("", lines.peek())
                 delimiter = max(DELIMITERS, key=unquoted.count)
-            record = _next_record(lines, delimiter)
+            record = _next_record(lines, delimiter or DELIMITERS[0])
             if record.fields or record.problem:
                 yield record
 

@@ -17,6 +17,7 @@ from topodiff.nn.messages import boundary_sum, lower_messages, upper_messages
 from topodiff.nn.model import CochainModel
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sharing import SharedCells
+from topodiff.nn.vertex_model import check_not_negative
 
 
 class CINLayer(nn.Module):
@@ -149,6 +150,7 @@ class CIN(CochainModel):
         lower_messages: bool = False,
         **options: Any,
     ) -> None:
+        check_not_negative(num_layers=num_layers)
         layers = [
             CINLayer(
                 hidden_channels,

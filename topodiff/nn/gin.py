@@ -13,6 +13,7 @@ from topodiff.nn.linear import MLP
 from topodiff.nn.messages import upper_messages
 from topodiff.nn.model import CochainModel
 from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_not_negative
 
 
 class GINLayer(nn.Module):
@@ -78,6 +79,7 @@ class GIN(CochainModel):
         activation: str = "relu",
         **options: Any,
     ) -> None:
+        check_not_negative(num_layers=num_layers)
         layers = [
             GINLayer(hidden_channels, norm, activation, self.edge_features)
             for _ in range(num_layers)

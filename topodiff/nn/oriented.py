@@ -11,7 +11,9 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
 from topodiff.nn.activation import check_choice
+from topodiff.nn.features import cell_features
 from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_not_negative
 
 
 class OrientedSINLayer(nn.Module):
@@ -95,6 +97,8 @@ class OrientedSIN(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("readout", readout, ("sum", "mean"))
+        check_not_negative(num_layers=num_layers)
+        self.in_channels = in_channels
         self.rank, self.readout = rank, readout
         widths = [in_channels] + [hidden_channels] * num_layers
         self.layers = nn.ModuleList(
@@ -108,10 +112,12 @@ class OrientedSIN(nn.Module):
         reset_children(self)
 
     def cochain(self, K: CellComplex) -> Tensor:
-        """The last layer's output (n_rank, hidden_channels), which turns with the orientation."""
-        if self.rank not in K.x:
-            raise ValueError(f"the model acts on x[{self.rank}], but the complex has none")
-        x = K.x[self.rank]
+        """The last layer's output (n_rank, hidden_channels), which turns with the orientation.
+
+        Raises:
+            TypeError, ValueError: see :func:`topodiff.nn.features.cell_features`.
+        """
+        x = cell_features(K, None, self.rank, self.in_channels, self.lin1.weight)
         for layer in self.layers:
             x = layer(K, x)
         return x

@@ -166,6 +166,7 @@ class CochainSheafDiffusion(CochainModel):
         activation: str = "elu",
         **options: Any,
     ) -> None:
+        check_not_negative(num_layers=num_layers)
         layers = [
             SheafCochainLayer(
                 hidden_channels, stalk_dim, max_rank,
