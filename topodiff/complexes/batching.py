@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from topodiff.complexes.cells import whole_numbers
 from topodiff.complexes.incidence import segment_positions
 
 if TYPE_CHECKING:
@@ -152,10 +153,8 @@ def select(union: CellComplex, indices: Sequence[int] | Tensor) -> CellComplex:
 
 
 def _check_indices(union: CellComplex, indices: Sequence[int] | Tensor) -> Tensor:
-    which = torch.as_tensor(indices, device=union.ptr[0].device).reshape(-1)
-    if which.numel() and (which.is_floating_point() or which.dtype == torch.bool):
-        raise TypeError(f"complexes are selected by whole numbers, got {which.dtype}")
-    which = which.long()
+    which = whole_numbers("indices of complexes (masks are none)", indices)
+    which = which.to(union.ptr[0].device).reshape(-1)
     size = union.num_complexes
     if which.numel() and not bool(((which >= -size) & (which < size)).all()):
         bad = which[(which < -size) | (which >= size)][0].item()

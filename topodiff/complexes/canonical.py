@@ -56,7 +56,8 @@ def canonical_form(
     order, flip = [torch.arange(shape[0])], [torch.ones(shape[0], dtype=torch.long)]
     result: list[tuple[Tensor, Tensor]] = []
     for r in range(1, len(shape)):
-        index, sign = (_whole_numbers(t, r) for t in boundaries[r])
+        given = (cells.whole_numbers(f"boundaries of rank {r}", t) for t in boundaries[r])
+        index, sign = (t.cpu() for t in given)
         check_incidence(index, sign, r, shape[r - 1], shape[r])
         incidence = _renumber_faces(index, sign, order[-1], flip[-1], shape[r])
         if r > 1:
@@ -72,13 +73,6 @@ def canonical_form(
         order.append(new_order)
         flip.append(turned[new_order])
     return CanonicalForm(CellComplex(shape, result), order, flip)
-
-
-def _whole_numbers(tensor: Tensor, rank: int) -> Tensor:
-    tensor = torch.as_tensor(tensor)
-    if tensor.numel() and (tensor.is_floating_point() or tensor.dtype == torch.bool):
-        raise TypeError(f"boundary of rank {rank} must hold whole numbers, got {tensor.dtype}")
-    return tensor.long().cpu()
 
 
 def inverse_permutation(order: Tensor) -> Tensor:

@@ -58,6 +58,17 @@ def _bases(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def _values(  # type: ignore[no-untyped-def]
+    scores, base, order, at, last, nnz, h, heads, SQUASH: tl.constexpr, ORDERED: tl.constexpr
+):
+    """What :func:`_entries` says of entries, and f and f' of their scores."""
+    at, live, place, inside = _entries(order, at, last, nnz, h, heads, ORDERED)
+    score = tl.load(scores + place, inside, other=0).to(base.dtype)
+    value, slope = _positive(score - base, SQUASH)
+    return at, live, place, inside, value, slope
+
+
+@triton.jit
 def _weights(  # type: ignore[no-untyped-def]
     scores, top, order, ptr, out, segments, nnz, heads,
     SEGMENTS: tl.constexpr, HEADS: tl.constexpr, WIDE: tl.constexpr, SQUASH: tl.constexpr,
@@ -72,16 +83,16 @@ def _weights(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     step = 0
     while step < longest:
-        _, _, place, inside = _entries(order, first + step, last, nnz, h, heads, ORDERED)
-        score = tl.load(scores + place, inside, other=0).to(total.dtype)
-        value, _ = _positive(score - base, SQUASH)
+        _, _, _, inside, value, _ = _values(
+            scores, base, order, first + step, last, nnz, h, heads, SQUASH, ORDERED
+        )
         total += tl.where(inside, value, 0)
         step += 1
     step = 0
     while step < longest:
-        at, live, place, inside = _entries(order, first + step, last, nnz, h, heads, ORDERED)
-        score = tl.load(scores + place, inside, other=0).to(total.dtype)
-        value, _ = _positive(score - base, SQUASH)
+        at, live, _, inside, value, _ = _values(
+            scores, base, order, first + step, last, nnz, h, heads, SQUASH, ORDERED
+        )
         mean = tl.sum(tl.where(inside, value / total, 0), 1) / heads
         tl.store(out + at, mean.to(out.dtype.element_ty), live)
         step += 1
@@ -104,18 +115,18 @@ def _weights_backward(  # type: ignore[no-untyped-def]
     )  # fmt: skip
     step = 0
     while step < longest:
-        at, live, place, inside = _entries(order, first + step, last, nnz, h, heads, ORDERED)
-        score = tl.load(scores + place, inside, other=0).to(total.dtype)
-        value, _ = _positive(score - base, SQUASH)
+        at, live, _, inside, value, _ = _values(
+            scores, base, order, first + step, last, nnz, h, heads, SQUASH, ORDERED
+        )
         value = tl.where(inside, value, 0)
         total += value
         weighted += value * tl.load(grad + at, live, other=0).to(total.dtype)[:, None]
         step += 1
     step = 0
     while step < longest:
-        at, live, place, inside = _entries(order, first + step, last, nnz, h, heads, ORDERED)
-        score = tl.load(scores + place, inside, other=0).to(total.dtype)
-        _, slope = _positive(score - base, SQUASH)
+        at, live, place, inside, _, slope = _values(
+            scores, base, order, first + step, last, nnz, h, heads, SQUASH, ORDERED
+        )
         rise = tl.load(grad + at, live, other=0).to(total.dtype)[:, None] - weighted / total
         value = slope * rise / (heads * total)
         tl.store(out + place, value.to(out.dtype.element_ty), inside)
