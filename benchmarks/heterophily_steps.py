@@ -64,12 +64,13 @@ def measure(dataset: str, model_name: str, repeats: int) -> dict[str, Any]:
     options = settings(dataset, model_name)
     model = HETEROPHILY.build(model_name, data.num_features, data.num_classes, options)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)  # as in fit_nodes
-    known = data.y >= 0
+    known = (data.y >= 0).nonzero().flatten()  # as in fit_nodes
+    classes = data.y[known]
 
     def step() -> None:
         optimizer.zero_grad()
-        logits = model(data.complex)
-        torch.nn.functional.cross_entropy(logits[known], data.y[known]).backward()
+        logits = model(data.complex).index_select(0, known)
+        torch.nn.functional.cross_entropy(logits, classes).backward()
         optimizer.step()
 
     @torch.no_grad()

@@ -10,6 +10,7 @@ from topodiff.kernels.activations import ACTIVATIONS, SQUASHES
 from topodiff.kernels.attention import edge_attention, edge_dot
 from topodiff.kernels.backend import active, available, use, why_unavailable
 from topodiff.kernels.cpu import instruction_set
+from topodiff.kernels.diffusion_step import diffusion_step
 from topodiff.kernels.edge_blocks import edge_blocks
 from topodiff.kernels.expansion import chebyshev_sum
 from topodiff.kernels.messages import coface_message, gather_reduce, incidence_matmul
@@ -46,6 +47,7 @@ __all__ = [
     "cayley",
     "chebyshev_sum",
     "coface_message",
+    "diffusion_step",
     "draw_seed",
     "dropout",
     "edge_attention",

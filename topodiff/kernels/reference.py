@@ -213,6 +213,7 @@ _OPERATIONS = (
 def load() -> Implementation:
     from topodiff.kernels import (
         attention_reference,
+        composed,
         edge_blocks_reference,
         expansion_reference,
         rotations_reference,
@@ -230,6 +231,7 @@ def load() -> Implementation:
         expansion_reference,
         step_reference,
         vertex_linear_reference,
+        composed,
     )
     operations = (*_OPERATIONS, *(f for module in modules for f in module.OPERATIONS))
     return Implementation("reference", {f.__name__: f for f in operations})

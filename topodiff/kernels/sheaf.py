@@ -79,13 +79,7 @@ def block_matmul(
     Raises:
         TypeError, ValueError: wrong dtypes, shapes or values.
     """
-    checks.check_incidence(face, face_ptr, by_face)
-    if face.shape[0] % 2:
-        raise ValueError(f"face must hold two vertices for each edge, got {face.shape[0]} entries")
-    _check_state("x", x, face_ptr.shape[0] - 1)
-    if diagonal is not None:
-        _check_blocks("diagonal", diagonal, x.shape[0], x)
-    _check_blocks("blocks", blocks, face.shape[0] // 2, x)
+    check_block_matmul(x, diagonal, blocks, face, face_ptr, by_face)
     return _block_matmul(x, diagonal, blocks, face, face_ptr, by_face)
 
 
@@ -109,6 +103,20 @@ def small_matmul(
             f"{tuple(b.shape)} {b.dtype}"
         )
     return _small_matmul(a, b, transpose_a, transpose_b)
+
+
+def check_block_matmul(
+    x: Tensor, diagonal: Tensor | None, blocks: Tensor, face: Tensor, face_ptr: Tensor,
+    by_face: Tensor,
+) -> None:  # fmt: skip
+    """TypeError or ValueError where :func:`block_matmul` cannot take its arguments."""
+    checks.check_incidence(face, face_ptr, by_face)
+    if face.shape[0] % 2:
+        raise ValueError(f"face must hold two vertices for each edge, got {face.shape[0]} entries")
+    _check_state("x", x, face_ptr.shape[0] - 1)
+    if diagonal is not None:
+        _check_blocks("diagonal", diagonal, x.shape[0], x)
+    _check_blocks("blocks", blocks, face.shape[0] // 2, x)
 
 
 def _check_state(name: str, x: Tensor, rows: int) -> None:
@@ -174,7 +182,7 @@ sheaf_outer = define(
 )
 
 
-def _block_matmul_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
+def block_matmul_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
     x, diagonal, blocks, *graph = a
     dx = ddiagonal = dblocks = None
     if needed[0]:
@@ -206,7 +214,7 @@ _block_matmul = define(
     "(Tensor x, Tensor? diagonal, Tensor blocks, Tensor face, Tensor face_ptr, Tensor by_face)"
     " -> Tensor",
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
-    _block_matmul_gradient,
+    block_matmul_gradient,
     saves=(0, 1, 2, 3, 4, 5),
 )
 block_outer = define(

@@ -33,17 +33,7 @@ def residual(x: Tensor, z: Tensor, factor: Tensor, activation: str = "elu") -> T
     Raises:
         TypeError, ValueError: wrong dtypes or shapes.
     """
-    checks.check_values("x", x)
-    checks.check_choice("activation", activation, ACTIVATIONS)
-    if x.dim() != 3 or z.shape != x.shape or factor.shape != x.shape[1:2]:
-        raise ValueError(
-            f"x and z must share a shape (n, d, channels) and factor must have shape (d,), got "
-            f"{tuple(x.shape)}, {tuple(z.shape)} and {tuple(factor.shape)}"
-        )
-    if z.dtype is not x.dtype or factor.dtype is not x.dtype:
-        raise TypeError(
-            f"x, z and factor must share a dtype, got {x.dtype}, {z.dtype}, {factor.dtype}"
-        )
+    check_residual(x, z, factor, activation)
     return _residual(x, z, factor, activation)
 
 
@@ -120,7 +110,22 @@ def threshold_of(p: float) -> tuple[int, float]:
     return threshold, _RANGE / (_RANGE - threshold)
 
 
-def _residual_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
+def check_residual(x: Tensor, z: Tensor, factor: Tensor, activation: str) -> None:
+    """TypeError or ValueError where :func:`residual` cannot take its arguments."""
+    checks.check_values("x", x)
+    checks.check_choice("activation", activation, ACTIVATIONS)
+    if x.dim() != 3 or z.shape != x.shape or factor.shape != x.shape[1:2]:
+        raise ValueError(
+            f"x and z must share a shape (n, d, channels) and factor must have shape (d,), got "
+            f"{tuple(x.shape)}, {tuple(z.shape)} and {tuple(factor.shape)}"
+        )
+    if z.dtype is not x.dtype or factor.dtype is not x.dtype:
+        raise TypeError(
+            f"x, z and factor must share a dtype, got {x.dtype}, {z.dtype}, {factor.dtype}"
+        )
+
+
+def residual_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
     backward: Any = _residual_backward
     if torch.is_grad_enabled():  # of the gradient: every step must be differentiable
         backward = step_reference.residual_backward
@@ -131,7 +136,7 @@ _residual = define(
     "residual",
     "(Tensor x, Tensor z, Tensor factor, str activation) -> Tensor",
     lambda x, *_: torch.empty_like(x, memory_format=torch.contiguous_format),
-    _residual_gradient,
+    residual_gradient,
     saves=(0, 1, 2),
 )
 _residual_backward = define(

@@ -35,15 +35,7 @@ def stalk_linear(
     Raises:
         TypeError, ValueError: wrong dtypes or shapes, or p out of range.
     """
-    _check_state(x, p)
-    for name, w, size in (("left", left, 1), ("right", right, 2)):
-        if w is not None:
-            _check_alike(name, w, x)
-            if w.shape != (x.shape[size], x.shape[size]):
-                raise ValueError(
-                    f"{name} must have shape {(x.shape[size],) * 2} for states of shape "
-                    f"{tuple(x.shape)}, got {tuple(w.shape)}"
-                )
+    check_stalk_linear(x, left, right, p)
     return _stalk_linear(x, left, right, p, draw_seed(p, seed))
 
 
@@ -92,6 +84,19 @@ def pair_linear(
     return _pair_linear(x, weight, face, face_ptr, by_face, activation, p, seed)[0]
 
 
+def check_stalk_linear(x: Tensor, left: Tensor | None, right: Tensor | None, p: float) -> None:
+    """TypeError or ValueError where :func:`stalk_linear` cannot take its arguments."""
+    _check_state(x, p)
+    for name, w, size in (("left", left, 1), ("right", right, 2)):
+        if w is not None:
+            _check_alike(name, w, x)
+            if w.shape != (x.shape[size], x.shape[size]):
+                raise ValueError(
+                    f"{name} must have shape {(x.shape[size],) * 2} for states of shape "
+                    f"{tuple(x.shape)}, got {tuple(w.shape)}"
+                )
+
+
 def _check_state(x: Tensor, p: float) -> None:
     checks.check_values("x", x)
     if x.dim() != 3:
@@ -104,7 +109,7 @@ def _check_alike(name: str, w: Tensor, x: Tensor) -> None:
         raise TypeError(f"x and {name} must share a dtype, got {x.dtype} and {w.dtype}")
 
 
-def _stalk_linear_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
+def stalk_linear_gradient(needed: Any, a: list, results: tuple, grad: Tensor) -> tuple:
     backward: Any = _stalk_linear_backward
     if torch.is_grad_enabled():  # of the gradient: every step must be differentiable
         backward = vertex_linear_reference.stalk_linear_backward
@@ -133,7 +138,7 @@ _stalk_linear = define(
     "stalk_linear",
     "(Tensor x, Tensor? left, Tensor? right, float p, int seed) -> Tensor",
     lambda x, *_: _like(x),
-    _stalk_linear_gradient,
+    stalk_linear_gradient,
     saves=(0, 1, 2),
 )
 _stalk_linear_backward = define(

@@ -33,6 +33,21 @@ class BlockOperator(NamedTuple):
         i = self.incidence
         return kernels.block_matmul(x, self.diagonal, self.blocks, i.face, i.face_ptr, i.by_face)
 
+    def step(
+        self,
+        x: Tensor,
+        left: Tensor | None,
+        right: Tensor | None,
+        factor: Tensor,
+        activation: str,
+        dropout: float,
+    ) -> Tensor:
+        """``(1 + factor) x - act(L (left dropout(x) right^T))``."""
+        i = self.incidence
+        graph = (i.face, i.face_ptr, i.by_face)
+        laplacian = (self.diagonal, self.blocks, *graph)
+        return kernels.diffusion_step(x, left, right, *laplacian, factor, activation, dropout)
+
 
 class FlatOperator(NamedTuple):
     """``x -> O^T (L (x) I) O x`` with one orthogonal ``frame`` (n, d, d) for each vertex."""

@@ -12,7 +12,13 @@ from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import leave_drop
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.frames import FrameLearner
-from topodiff.nn.sheaf.laplacian import FilteredOperator, Normalization, Operator, filter_operator
+from topodiff.nn.sheaf.laplacian import (
+    BlockOperator,
+    FilteredOperator,
+    Normalization,
+    Operator,
+    filter_operator,
+)
 from topodiff.nn.sheaf.learner import SheafLearner
 
 NORMALIZATIONS = (False, True, "augmented")
@@ -87,6 +93,14 @@ class SheafDiffusionLayer(nn.Module):
             x, dropout = leave_drop(x, dropout)
             x = kernels.stalk_linear(x, self.left, self.right, dropout)
         return operator(x)
+
+    def step(self, x: Tensor, operator: Operator, factor: Tensor, dropout: float = 0.0) -> Tensor:
+        """``(1 + factor) x - act(change of x after dropout)``, factor (d',)."""
+        seen, p = leave_drop(x, dropout)
+        mixes = self.left is not None or self.right is not None
+        if seen is x and mixes and isinstance(operator, BlockOperator):
+            return operator.step(x, self.left, self.right, factor, self.activation, p)
+        return kernels.residual(x, self.change(seen, operator, p), factor, self.activation)
 
     def extra_repr(self) -> str:
         return (

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.precision import full_precision
 from topodiff.nn.sheaf.base import SheafModel
@@ -82,8 +81,7 @@ class NeuralSheafDiffusion(SheafModel):
             assert isinstance(layer, SheafDiffusionLayer)
             if layer.learner is not None:
                 operator = layer.operator(complex, state, dropout if t else 0.0)
-            change = layer.change(state, operator, dropout)
-            state = kernels.residual(state, change, factors[t], self.activation)
+            state = layer.step(state, operator, factors[t], dropout)
         return state
 
     def extra_repr(self) -> str:
