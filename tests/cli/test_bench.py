@@ -63,7 +63,7 @@ def test_tuning(bench):
     [
         (["--datasets", "texa"], "did you mean texas?"),
         (["--models", "gcnn"], "did you mean gcn"),
-        (["--splits", "0"], "splits is at least 1, got 0"),
+        (["--splits", "0"], "splits must be a whole number >= 1, got 0"),
         (["--datasets", "texas", "--splits", "11"], "splits 0 to 9, got 10"),
         (["--out", "/nowhere/results.json"], "names a file in a folder that exists"),
     ],

@@ -248,7 +248,9 @@ def test_mistakes_are_one_line(table, tmp_path):
         train(table, out, "--split", "randm")
     )
     assert "--split given needs one" in one_line(train(table, out, "--split", "given"))
-    assert "epochs is at least 1, got 0" in one_line(train(table, out, "--epochs", "0"))
+    assert "epochs must be a whole number >= 1, got 0" in one_line(
+        train(table, out, "--epochs", "0")
+    )
     assert "given twice" in one_line(train(table, out, "--target-columns", "size"))
     assert "needs 0 or 1" in one_line(train(table, out, "--task", "classification"))
     assert "unclosed ring" in one_line_and_more(train(table, out, "--strict"))

@@ -45,7 +45,7 @@ def test_features_of_another_kind_are_refused(name):
 
 def test_fewer_layers_than_none_are_refused():
     for kind in (CIN, GIN, GINE, SIN, CochainSheafDiffusion, OrientedSIN):
-        with pytest.raises(ValueError, match="num_layers must be at least 0, got -1"):
+        with pytest.raises(ValueError, match="num_layers must be a whole number >= 0, got -1"):
             kind(*(REAL if kind is not OrientedSIN else (3, 4, 1)), num_layers=-1)
 
 

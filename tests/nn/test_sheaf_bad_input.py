@@ -116,8 +116,8 @@ def test_wrong_features_are_refused():
         ({"learner": "mlp"}, "learner must be one of"),
         ({"learner": "attention"}, "attention learner gives general maps"),
         ({"maps": "bundle", "edge_weights": True}, "a bundle has one frame per vertex"),
-        ({"num_layers": -1}, "num_layers must be at least 0"),
-        ({"hidden_channels": 0}, "hidden_channels is at least 1"),
+        ({"num_layers": -1}, "num_layers must be a whole number >= 0"),
+        ({"hidden_channels": 0}, "hidden_channels must be a whole number >= 1"),
     ],
 )
 def test_wrong_arguments_are_refused(options, message):
@@ -133,10 +133,10 @@ def test_wrong_arguments_of_the_other_models_are_refused():
         ContinuousSheafDiffusion(4, 3, 2, time=-1.0)
     with pytest.raises(ValueError, match="stalk_dim must divide the channels, 7, got 2: use 8"):
         SheafCochainLayer(7, 2)
-    with pytest.raises(ValueError, match="max_rank must be at least 0, got -1"):
+    with pytest.raises(ValueError, match="max_rank must be a whole number >= 0, got -1"):
         SheafCochainLayer(6, max_rank=-1)
     for make in (HodgeDiffusion, FlowSheafDiffusion):
-        with pytest.raises(ValueError, match="num_layers must be at least 0, got -1"):
+        with pytest.raises(ValueError, match="num_layers must be a whole number >= 0, got -1"):
             make(1, 4, 1, num_layers=-1)
     with pytest.raises(ValueError, match="activation must be one of"):
         FlowSheafDiffusion(1, 4, 1, activation="relu")

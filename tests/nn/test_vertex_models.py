@@ -235,9 +235,9 @@ def test_mistakes(make):
         make(5, 4, 3)(K.replace(x={}))
     with pytest.raises(ValueError, match=r"\(9, 5\), got \(8, 5\)"):
         make(5, 4, 3)(K, K.x[0][:8])
-    with pytest.raises(ValueError, match="num_layers is at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_layers must be a whole number >= 1, got 0"):
         make(5, 4, 3, num_layers=0)
-    with pytest.raises(ValueError, match="hidden_channels is at least 1, got 0"):
+    with pytest.raises(ValueError, match="hidden_channels must be a whole number >= 1, got 0"):
         make(5, 0, 3)
     with pytest.raises(ValueError, match=r"dropout is in \[0, 1\), got 1"):
         make(5, 4, 3, dropout=1)

@@ -156,8 +156,10 @@ def test_bad_samples_and_settings():
         Samples(data.complexes, data.y[:, 0])
     with pytest.raises(ValueError, match="loss is one of l1, l2, huber, got 'L3'"):
         FitConfig(loss="L3")
-    with pytest.raises(ValueError, match="epochs is at least 1, got 0"):
+    with pytest.raises(ValueError, match="epochs must be a whole number >= 1, got 0"):
         FitConfig(epochs=0)
+    with pytest.raises(ValueError, match=r"epochs must be a whole number >= 1, got 2\.5"):
+        FitConfig(epochs=2.5)
     with pytest.raises(ValueError, match="learning_rate is not negative, got nan"):
         FitConfig(learning_rate=math.nan)
     with pytest.raises(ValueError, match=r"no setting 'epoch'; did you mean epochs\?"):

@@ -232,7 +232,7 @@ def test_mistakes(data):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({"epochs": 0}, "epochs is at least 1"),
+        ({"epochs": 0}, "epochs must be a whole number >= 1"),
         ({"select": "test"}, "select is one of"),
         ({"learning_rate": float("nan")}, "not negative"),
         ({"decays": {"a": -1.0}}, "not negative"),

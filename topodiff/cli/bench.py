@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from topodiff.complexes.whole import whole_number
 from topodiff.training import diffusion, diffusion_tuning, heterophily, heterophily_tuning
 from topodiff.training.node_benchmark import Key, NodeBenchmark, Summary, summarize
 from topodiff.training.results import ResultsFile
@@ -153,8 +154,7 @@ def _name(key: Key) -> str:
 
 def _at_least_one(**numbers: int) -> None:
     for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"{name} is at least 1, got {value}")
+        whole_number(name, value, 1)
 
 
 def _check_out(out: Path) -> None:

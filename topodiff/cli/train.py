@@ -20,6 +20,7 @@ from rich.text import Text
 from topodiff import plotting
 from topodiff.cli.progress import training_progress
 from topodiff.cli.tables import interleave, number, prediction_columns, write_csv
+from topodiff.complexes.whole import whole_number
 from topodiff.molecules import MoleculeTable, column_split, random_split, read_table, scaffold_split
 from topodiff.molecules.splits import Split
 from topodiff.training import (
@@ -59,8 +60,7 @@ class Settings:
         check_names([self.split], SPLITS, "split")
         if (self.split == "given") != (self.split_column is not None):
             raise ValueError("a split column belongs to --split given, and --split given needs one")
-        if self.threads < 1:
-            raise ValueError(f"threads is at least 1, got {self.threads}")
+        whole_number("threads", self.threads, 1)
         if len(set(self.target_columns)) < len(self.target_columns):
             raise ValueError(f"a target column is given twice: {', '.join(self.target_columns)}")
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from topodiff.complexes.cells import whole_numbers
 from topodiff.complexes.incidence import segment_positions
+from topodiff.complexes.whole import whole_numbers
 
 if TYPE_CHECKING:
     from topodiff.complexes.complex import CellComplex

@@ -16,10 +16,10 @@ from topodiff.complexes.cells import (
     as_ragged,
     lexicographic_order,
     select_rows,
-    whole_numbers,
 )
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
+from topodiff.complexes.whole import whole_numbers
 from topodiff.kernels import enumerate as enumeration
 
 

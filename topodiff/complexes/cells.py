@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes.incidence import Incidence, count_to_ptr, segment_positions
+from topodiff.complexes.whole import whole_numbers
 
 if TYPE_CHECKING:
     from topodiff.complexes.complex import CellComplex
@@ -142,11 +143,3 @@ def as_ragged(rows: object) -> Ragged:
     length = torch.tensor([len(row) for row in listed], dtype=torch.long)
     ptr = torch.cat([length.new_zeros(1), length.cumsum(0)])
     return Ragged(ptr, whole_numbers("vertices", [v for row in listed for v in row]))
-
-
-def whole_numbers(what: str, values: object) -> Tensor:
-    """``values`` as integers; TypeError where that would cut something off."""
-    found = torch.as_tensor(values)
-    if found.numel() and (found.is_floating_point() or found.dtype == torch.bool):
-        raise TypeError(f"{what} must be whole numbers, got {found.dtype}")
-    return found.long()

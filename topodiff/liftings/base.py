@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -147,10 +146,3 @@ def to_tensors(boundary: tuple[np.ndarray, np.ndarray]) -> tuple[Tensor, Tensor]
     """A boundary from the enumeration, without a copy."""
     index, sign = boundary
     return torch.from_numpy(index), torch.from_numpy(sign)
-
-
-def check_whole(name: str, value: object, least: int) -> int:
-    """``value`` as an integer; ValueError unless it is a whole number >= ``least``."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name} must be a whole number >= {least}, got {value!r}")
-    return int(value)

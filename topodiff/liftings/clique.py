@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import (
     Lifting,
     attach,
-    check_whole,
     edge_rows,
     graph_of,
     register,
@@ -33,8 +33,8 @@ class CliqueLifting(Lifting):
     lifts_unions = True
 
     def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
-        self.max_rank = check_whole("max_rank", max_rank, 1)
-        self.max_cells = check_whole("max_cells", max_cells, 0)
+        self.max_rank = whole_number("max_rank", max_rank, 1)
+        self.max_cells = whole_number("max_cells", max_cells, 0)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         graph = graph_of(complex)

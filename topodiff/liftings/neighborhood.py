@@ -10,7 +10,8 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.incidence import count_to_ptr
-from topodiff.liftings.base import Lifting, attach, check_whole, register
+from topodiff.complexes.whole import whole_number
+from topodiff.liftings.base import Lifting, attach, register
 
 
 @register("neighborhood")
@@ -27,8 +28,8 @@ class NeighborhoodLifting(Lifting):
     """
 
     def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
-        self.max_rank = check_whole("max_rank", max_rank, 1)
-        self.max_cells = check_whole("max_cells", max_cells, 0)
+        self.max_rank = whole_number("max_rank", max_rank, 1)
+        self.max_cells = whole_number("max_cells", max_cells, 0)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         n = complex.shape[0]

@@ -12,8 +12,9 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.kernels import enumerate
-from topodiff.liftings.base import Lifting, attach, check_whole, register, to_tensors
+from topodiff.liftings.base import Lifting, attach, register, to_tensors
 
 
 class PointLifting(Lifting):
@@ -63,8 +64,8 @@ class VietorisRipsLifting(PointLifting):
         if not max_distance >= 0:
             raise ValueError(f"max_distance must be a number >= 0, got {max_distance!r}")
         self.max_distance = float(max_distance)
-        self.max_rank = check_whole("max_rank", max_rank, 1)
-        self.max_cells = check_whole("max_cells", max_cells, 0)
+        self.max_rank = whole_number("max_rank", max_rank, 1)
+        self.max_cells = whole_number("max_cells", max_cells, 0)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         tree = cKDTree(_coordinates(complex))
@@ -99,7 +100,7 @@ class AlphaLifting(PointLifting):
         if not max_radius >= 0:
             raise ValueError(f"max_radius must be a number >= 0, got {max_radius!r}")
         self.max_radius = float(max_radius)
-        self.max_rank = None if max_rank is None else check_whole("max_rank", max_rank, 1)
+        self.max_rank = None if max_rank is None else whole_number("max_rank", max_rank, 1)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         points = _coordinates(complex)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import (
     Lifting,
     attach,
-    check_whole,
     edge_rows,
     graph_of,
     register,
@@ -37,8 +37,8 @@ class RingLifting(Lifting):
     lifts_unions = True
 
     def __init__(self, max_ring_size: int = 6, max_rings: int = 10_000_000) -> None:
-        self.max_ring_size = check_whole("max_ring_size", max_ring_size, 3)
-        self.max_rings = check_whole("max_rings", max_rings, 0)
+        self.max_ring_size = whole_number("max_ring_size", max_ring_size, 3)
+        self.max_rings = whole_number("max_rings", max_rings, 0)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         graph = graph_of(complex)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from topodiff.complexes import CellComplex
-from topodiff.liftings.base import Lifting, check_whole, register
+from topodiff.complexes.whole import whole_number
+from topodiff.liftings.base import Lifting, register
 
 
 @register("skeleton")
@@ -13,7 +14,7 @@ class SkeletonLifting(Lifting):
     lifts_unions = True
 
     def __init__(self, rank: int = 1) -> None:
-        self.rank = check_whole("rank", rank, 0)
+        self.rank = whole_number("rank", rank, 0)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         return complex.skeleton(self.rank)

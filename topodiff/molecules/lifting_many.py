@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.molecules import cache as disk
 from topodiff.molecules.arrays import LiftedArrays
 from topodiff.molecules.lift import Lifted, lift_all
@@ -38,8 +39,7 @@ def lift_many(
 
     A molecule whose worker is killed is a failure, and nothing is then kept in the cache.
     """
-    if isinstance(num_workers, bool) or not isinstance(num_workers, int) or num_workers < 0:
-        raise ValueError(f"num_workers must be a whole number >= 0, got {num_workers!r}")
+    whole_number("num_workers", num_workers, 0)
     key = disk.key_of(smiles, settings) if cache and len(smiles) >= disk.WORTH_KEEPING else None
     if key is not None and (found := disk.read(key, len(smiles))) is not None:
         return LiftedMany(*found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from topodiff.complexes.whole import whole_number
 from topodiff.molecules.features import feature_set
 from topodiff.molecules.parse import MoleculeError
 
@@ -33,16 +34,11 @@ class LiftSettings:
     def __post_init__(self) -> None:
         if self.rings not in RINGS:
             raise ValueError(f"rings must be one of {list(RINGS)}, got {self.rings!r}")
-        _check_whole("max_ring_size", self.max_ring_size, 3, 1000)
-        _check_whole("max_rings", self.max_rings, 0, 10**9)
+        whole_number("max_ring_size", self.max_ring_size, 3, 1000)
+        whole_number("max_rings", self.max_rings, 0, 10**9)
         feature_set(self.features)
         if not isinstance(self.explicit_hydrogens, bool):
             raise TypeError(f"explicit_hydrogens must be a bool, got {self.explicit_hydrogens!r}")
-
-
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
 
 
 class TooManyRings(MoleculeError):
@@ -51,5 +47,5 @@ class TooManyRings(MoleculeError):
     def __init__(self, settings: LiftSettings) -> None:
         super().__init__(
             f"more than {settings.max_rings} rings of up to {settings.max_ring_size} atoms: "
-            'lower max_ring_size, or take rings="smallest"'
+            'lower max_ring_size (--max-ring-size), or take rings="smallest" (in Python)'
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.kernels.activations import activate
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import Rows, drop_entries, sparse_rows
@@ -70,19 +71,17 @@ class FeatureMap(nn.Module):
 
 
 def check_arguments(dropout: float, **positive: int) -> None:
-    """ValueError for a dropout outside [0, 1), or one of the others below 1."""
+    """ValueError for a dropout outside [0, 1), others that are no whole numbers >= 1."""
     for name, value in positive.items():
-        if value < 1:
-            raise ValueError(f"{name} is at least 1, got {value}")
+        whole_number(name, value, 1)
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout is in [0, 1), got {dropout}")
 
 
 def check_not_negative(**numbers: int) -> None:
-    """ValueError for a number below 0."""
+    """ValueError for one that is no whole number >= 0."""
     for name, value in numbers.items():
-        if value < 0:
-            raise ValueError(f"{name} must be at least 0, got {value}")
+        whole_number(name, value, 0)
 
 
 class VertexModel(nn.Module):

@@ -10,6 +10,7 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
 from topodiff.operators.base import LinearOperator
 
 _DENSE = 300
@@ -30,7 +31,7 @@ def lanczos(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> Te
     """
     if not operator.symmetric:
         raise ValueError(f"Lanczos needs a symmetric operator, got {operator}")
-    _check_iterations(iterations)
+    whole_number("iterations", iterations, 1)
     n, dtype, device = operator.shape[0], operator._any_dtype(), operator.device
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(n, dtype=dtype, generator=generator).to(device)
@@ -63,7 +64,7 @@ def spectral_norm(operator: LinearOperator, iterations: int = 30, seed: int = 0)
     Raises:
         ValueError: for an operator with numbers that are not finite, and for iterations < 1.
     """
-    _check_iterations(iterations)
+    whole_number("iterations", iterations, 1)
     if 0 in operator.shape:
         return 0.0
     if operator.symmetric:
@@ -115,11 +116,6 @@ def eigenvalues(
         which = "SA" if smallest else "LA"
         found = scipy.sparse.linalg.eigsh(matrix, k, which=which, v0=start)[0]
     return torch.from_numpy(np.sort(found)).to(operator.device, operator._any_dtype())
-
-
-def _check_iterations(iterations: int) -> None:
-    if iterations < 1:
-        raise ValueError(f"iterations must be a whole number >= 1, got {iterations}")
 
 
 def _finite_matrix(operator: LinearOperator) -> sp.csr_matrix:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
 from topodiff.kernels import quaternions, rotations
 from topodiff.kernels.precision import at_least_single, full_precision
 from topodiff.kernels.skew import num_entries
@@ -83,8 +84,7 @@ class SpecialOrthogonal:
     determinant = 1
 
     def __init__(self, dim: int, method: str | None = None) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise ValueError(f"dim must be a whole number >= 1, got {dim!r}")
+        dim = whole_number("dim", dim, 1)
         if method is None:
             method = "exp" if dim <= MAX_CLOSED_FORM else "householder"
         if method not in _FAMILIES:

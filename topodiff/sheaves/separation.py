@@ -15,6 +15,8 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
+
 if TYPE_CHECKING:
     from topodiff.sheaves.sheaf import CellularSheaf
 
@@ -54,8 +56,7 @@ def _separated(
             f"labels must be ({sheaf.complex.shape[0]},) integers, one for each vertex; "
             f"got {labels.dtype} {tuple(labels.shape)}"
         )
-    if trials < 1:
-        raise ValueError(f"trials must be at least 1, got {trials}")
+    whole_number("trials", trials, 1)
     basis = sheaf.global_sections().double().cpu()
     generator = torch.Generator().manual_seed(seed)
     for _ in range(trials):

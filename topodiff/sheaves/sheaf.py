@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.sheaves import curvature, gauge, sections, separation, transport
 from topodiff.sheaves.maps import Maps, check_maps, to_matrices
 
@@ -50,10 +51,8 @@ class CellularSheaf:
     ) -> None:
         if not isinstance(complex, CellComplex):
             raise TypeError(f"complex must be a CellComplex, got {type(complex).__name__}")
-        if isinstance(stalk_dim, bool) or not isinstance(stalk_dim, int) or stalk_dim < 1:
-            raise ValueError(f"stalk_dim must be a whole number >= 1, got {stalk_dim!r}")
+        self.stalk_dim = whole_number("stalk_dim", stalk_dim, 1)
         self.complex = complex
-        self.stalk_dim = stalk_dim
         self.orthogonal = orthogonal or maps is None
         if maps is None:
             maps = dict.fromkeys(range(1, complex.rank + 1))

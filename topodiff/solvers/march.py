@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from topodiff.complexes.whole import whole_number
 from topodiff.solvers.law import Scalar, as_float
 from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
@@ -56,9 +57,7 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
         if not (size > 0 and math.isfinite(size)):
             raise ValueError(f"step_size must be positive, got {step_size}")
     else:
-        number = at_least if num_steps is None else num_steps
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"num_steps must be a whole number >= 1, got {num_steps!r}")
+        number = at_least if num_steps is None else whole_number("num_steps", num_steps, 1)
         size = (times[-1] - times[0]) / number if times[-1] > times[0] else 1.0
     # a step longer by rounding is not worth one more step
     parts = [(b - a) / size * (1 - 1e-12) - 1e-9 for a, b in pairwise(times)]

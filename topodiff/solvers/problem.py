@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
 from topodiff.operators import LinearOperator
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.law import Scalar, System, as_float
@@ -128,8 +129,7 @@ def make_problem(
     """Check everything that does not depend on the solver."""
     if backward not in BACKWARD:
         raise ValueError(f"backward must be one of {', '.join(BACKWARD)}; got {backward!r}")
-    if isinstance(max_steps, bool) or not isinstance(max_steps, int) or max_steps < 1:
-        raise ValueError(f"max_steps must be a whole number >= 1, got {max_steps!r}")
+    whole_number("max_steps", max_steps, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {type(callback).__name__}")
     first, second = x0 if isinstance(x0, (tuple, list)) and len(x0) == 2 else (x0, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
 from topodiff.operators import LinearOperator
 
 
@@ -25,8 +26,7 @@ def sign_filters(operator: LinearOperator, x: Tensor, num_hops: int) -> Tensor:
         ValueError: for an operator that is not square, or r < 0.
     """
     operator._check_square()
-    if isinstance(num_hops, bool) or not isinstance(num_hops, int) or num_hops < 0:
-        raise ValueError(f"num_hops must be a whole number >= 0, got {num_hops!r}")
+    whole_number("num_hops", num_hops, 0)
     operator._check_state(x)
     hops = [x]
     for _ in range(num_hops):

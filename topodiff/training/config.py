@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from topodiff.complexes.whole import whole_number
 from topodiff.training.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from topodiff.training.targets import LOSSES
 
@@ -60,11 +61,10 @@ class FitConfig:
         _choice("loss", self.loss, LOSSES)
         _choice("schedule", self.schedule, SCHEDULES)
         _choice("metric", self.metric, METRICS)
-        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("seed", 0)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is at least {low}, got {getattr(self, name)}")
-        if self.seed >= 1 << 63:
-            raise ValueError(f"seed is less than 2^63, got {self.seed}")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
+            whole_number(name, getattr(self, name), least)
+        whole_number("plateau_patience", self.plateau_patience, 0)
+        whole_number("seed", self.seed, 0, (1 << 63) - 1)
         for name in ("learning_rate", "weight_decay", "clip"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is not negative, got {getattr(self, name)}")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from topodiff.complexes.whole import whole_number
 from topodiff.nn.embedding import InChannels
 from topodiff.training import checkpoint
 from topodiff.training.config import FitConfig, check_names
@@ -47,8 +48,7 @@ class TrainConfig:
     descriptors: bool = True
 
     def __post_init__(self) -> None:
-        if self.members < 1:
-            raise ValueError(f"members is at least 1, got {self.members}")
+        whole_number("members", self.members, 1)
         check_names([self.task], ("auto", "regression", "classification"), "task")
 
     def to_dict(self) -> dict[str, Any]:

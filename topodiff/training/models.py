@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.nn import CIN, GINE, FingerprintMLP
 from topodiff.nn.embedding import InChannels
 from topodiff.training.config import check_names
@@ -43,8 +44,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check_names([self.name], MODELS, "model")
         for field in ("hidden_channels", "num_layers"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"{field} is at least 1, got {getattr(self, field)}")
+            whole_number(field, getattr(self, field), 1)
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is in [0, 1), got {self.dropout}")
 

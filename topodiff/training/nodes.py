@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.nn import ContinuousModel
 from topodiff.training import checkpoint
 from topodiff.training.inference import device_of
@@ -65,9 +66,8 @@ class NodeFitConfig:
             raise ValueError(f"select is one of {SELECT}, got {self.select!r}")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"optimizer is one of {(*OPTIMIZERS,)}, got {self.optimizer!r}")
-        for name, low in (("epochs", 1), ("patience", 0), ("seed", 0)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name} is at least {low}, got {getattr(self, name)}")
+        for name, least in (("epochs", 1), ("patience", 0), ("seed", 0)):
+            whole_number(name, getattr(self, name), least)
         for value in (self.learning_rate, self.weight_decay, *self.decays.values()):
             if not value >= 0:
                 raise ValueError(f"learning rate and weight decays are not negative, got {value}")

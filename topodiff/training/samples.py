@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.cells import whole_numbers
+from topodiff.complexes.whole import whole_numbers
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
 from topodiff.nn.activation import check_choice
 from topodiff.sheaves import Orthogonal, SpecialOrthogonal
 from topodiff.sheaves.maps import Maps
@@ -33,7 +34,7 @@ class MapFamily:
 
     def __init__(self, name: str, stalk_dim: int, parametrization: str | None = None) -> None:
         check_choice("maps", name, MAP_FAMILIES)
-        check_stalk_dim(stalk_dim)
+        whole_number("stalk_dim", stalk_dim, 1)
         if name in _ROTATIONS and stalk_dim == 1:
             raise ValueError(
                 f"{name} maps of stalk_dim 1 are constants: use stalk_dim >= 2, or maps='scalar'"
@@ -65,9 +66,3 @@ class MapFamily:
 
     def __repr__(self) -> str:
         return f"maps={self.rotation or repr(self.name)}"
-
-
-def check_stalk_dim(stalk_dim: int) -> None:
-    """ValueError unless it is a whole number >= 1."""
-    if isinstance(stalk_dim, bool) or not isinstance(stalk_dim, int) or stalk_dim < 1:
-        raise ValueError(f"stalk_dim must be a whole number >= 1, got {stalk_dim!r}")

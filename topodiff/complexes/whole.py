@@ -1,0 +1,30 @@
+"""Checks of whole numbers, single ones and many."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+
+import torch
+from torch import Tensor
+
+
+def whole_number(name: str, value: object, least: int, most: int | None = None) -> int:
+    """``value`` as an integer; ValueError unless it is one, from ``least`` to ``most``."""
+    high = math.inf if most is None else most
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Integral)
+        or not least <= int(value) <= high
+    ):
+        span = f">= {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be a whole number {span}, got {value!r}")
+    return int(value)
+
+
+def whole_numbers(what: str, values: object) -> Tensor:
+    """``values`` as integers; TypeError where that would cut something off."""
+    found = torch.as_tensor(values)
+    if found.numel() and (found.is_floating_point() or found.dtype == torch.bool):
+        raise TypeError(f"{what} must be whole numbers, got {found.dtype}")
+    return found.long()
