@@ -313,3 +313,12 @@ def test_small_numbers_are_not_nothing(law, size):
     assert found.status == "ok"
     wanted = td.diffuse(law, x, 1.0, "implicit_euler", num_steps=10)
     torch.testing.assert_close(found.x / size, wanted.x, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("solver", "error"), [("rk4", "unstable"), ("uniformization", None)])
+def test_times_whose_number_of_steps_overflows(solver, error):
+    if error is None:
+        assert td.diffuse(L, X, 1.7e308, solver).status == "max_steps"
+    else:
+        with pytest.raises(ValueError, match=error):
+            td.diffuse(L, X, 1.7e308, solver)

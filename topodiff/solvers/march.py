@@ -12,12 +12,10 @@ from torch.utils.checkpoint import checkpoint
 
 from topodiff.complexes.whole import whole_number
 from topodiff.solvers.law import Scalar, as_float
-from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.problem import MOST_STEPS, Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
 
 DEFAULT_STEPS = 100
-# more than will ever be made, where the quotient overflows
-_MOST = 1e18
 Carry = tuple[Tensor, ...]
 
 
@@ -61,7 +59,7 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
         size = (times[-1] - times[0]) / number if times[-1] > times[0] else 1.0
     # a step longer by rounding is not worth one more step
     parts = [(b - a) / size * (1 - 1e-12) - 1e-9 for a, b in pairwise(times)]
-    return [max(1, math.ceil(min(part, _MOST))) for part in parts]
+    return [max(1, math.ceil(min(part, MOST_STEPS))) for part in parts]
 
 
 def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:

@@ -20,6 +20,8 @@ from topodiff.solvers.solution import Solution, Stats
 
 # as near as float32 brings a last time to be saved and the end
 _NEAR = 4 * torch.finfo(torch.float32).eps
+# more than will ever be made, for quotients that overflow
+MOST_STEPS = 1e18
 BACKWARD = ("direct", "checkpoint", "adjoint")
 State = Tensor | tuple[Tensor, Tensor]
 

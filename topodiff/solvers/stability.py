@@ -11,7 +11,7 @@ import torch
 
 from topodiff.operators import LinearOperator, lanczos
 from topodiff.solvers.law import as_float
-from topodiff.solvers.problem import Problem
+from topodiff.solvers.problem import MOST_STEPS, Problem
 
 # Stability intervals on the negative real axis, h |lambda| <= limit (Hairer and Wanner, Solving
 # ordinary differential equations II, sections IV.2 and V.1). Predictor-corrector pairs PECE: the
@@ -149,9 +149,10 @@ def check_step(
         largest = float(lanczos(operator, 40).max())
         if largest <= 0 or step <= _step(solver, order, damping, largest) * (1 + 1e-6):
             return
+    needed = min(times[-1] / safe, MOST_STEPS) if safe else MOST_STEPS
     message = (
         f"{solver} with steps of {step:.4g} is unstable for {operator}: the largest step that is "
-        f"certain to be stable is {safe:.4g} (num_steps={math.ceil(times[-1] / safe)}); take that, "
+        f"certain to be stable is {safe:.4g} (num_steps={math.ceil(needed)}); take that, "
         "or an implicit solver, or chebyshev or krylov"
     )
     if problem.system.linear and not allow_unstable:

@@ -70,7 +70,8 @@ def solve(
     for first, last in _stretches(problem.times, rate):
         start, *ends = problem.times[first : last + 1]
         length = as_float(ends[-1]) - as_float(start)
-        parts = max(1, math.ceil(rate * length / _MEAN))
+        # each part has a term at least, so that more of them than max_terms are as good as infinite
+        parts = max(1, math.ceil(min(rate * length / _MEAN, max_terms + 1)))
         count = _terms(rate * length / parts, tol / parts)
         passes = parts
         if len(ends) > 1 and mixing.source is not None and mixing.source is not x:
