@@ -223,6 +223,8 @@ class CellComplex:
 
     def membership(self, rank: int) -> Tensor:
         """(n_rank,) the number of the complex to which each cell belongs."""
+        if not 0 <= rank <= self.rank:
+            raise ValueError(f"the complex has ranks 0 to {self.rank}, asked for {rank}")
         counts = self.ptr[rank].diff()
         return torch.arange(self.num_complexes, device=counts.device).repeat_interleave(counts)
 
@@ -233,11 +235,12 @@ class CellComplex:
     def __len__(self) -> int:
         return self.num_complexes
 
-    def __getitem__(self, index: int | slice) -> CellComplex:
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> CellComplex:
+        """One complex of the union by its number; the union of several by a slice or numbers."""
         return batching.single(self, index)
 
     def __iter__(self) -> Iterator[CellComplex]:
-        return (self[i] for i in range(len(self)))
+        return batching.parts(self, 0, len(self))
 
     # -- moving, saving, showing -----------------------------------------------------------------
 

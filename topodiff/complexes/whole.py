@@ -24,7 +24,10 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
 
 def whole_numbers(what: str, values: object) -> Tensor:
     """``values`` as integers; TypeError where that would cut something off."""
-    found = torch.as_tensor(values)
+    try:
+        found = torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError):  # no numbers, no table, too large
+        raise TypeError(f"{what} must be whole numbers, got {type(values).__name__}") from None
     if found.numel() and (found.is_floating_point() or found.dtype == torch.bool):
         raise TypeError(f"{what} must be whole numbers, got {found.dtype}")
     return found.long()
