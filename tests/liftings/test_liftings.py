@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import comb
+from time import perf_counter
 
 import networkx as nx
 import numpy as np
@@ -153,13 +155,20 @@ def test_too_many_cells_raise_instead_of_filling_the_memory():
         td.liftings.NeighborhoodLifting(max_rank=10, max_cells=1000)(dense)
 
 
-@given(graph=graphs(8))
-def test_neighborhood_complex_by_definition(graph):
-    expected = {
-        cell for v in graph for size in (2, 3) for cell in combinations(sorted(graph[v]), size)
-    }
-    complex = NEIGHBORS(graph)
-    assert [*complex.cells(1), *complex.cells(2)] == sorted(expected, key=lambda c: (len(c), c))
+@given(graph=graphs(8), max_rank=st.integers(1, 4))
+def test_neighborhood_complex_by_definition(graph, max_rank):
+    sizes = range(2, max_rank + 2)
+    expected = {cell for v in graph for size in sizes for cell in combinations(sorted(graph[v]), size)}
+    complex = td.liftings.NeighborhoodLifting(max_rank)(graph)
+    found = [cell for r in range(1, max_rank + 1) for cell in complex.cells(r)]
+    assert found == sorted(expected, key=lambda c: (len(c), c))
+
+
+def test_neighborhoods_of_a_hub_take_no_time_each():
+    start = perf_counter()
+    complex = NEIGHBORS(nx.star_graph(200))
+    assert complex.shape == (201, comb(200, 2), comb(200, 3))
+    assert perf_counter() - start < 6  # 1 s, and 12 s where all combinations are written out
 
 
 def test_composition_runs_left_to_right():

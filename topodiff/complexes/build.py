@@ -190,14 +190,29 @@ def from_simplices(
         num_vertices = 1 + max((int(t.max()) for t in rows.values() if t.numel()), default=-1)
     num_vertices = _check_count(num_vertices)
     _check_simplices(rows.pop(0, torch.zeros(0, 1).long()), 0, num_vertices)
-    shape, boundaries = [num_vertices], []
+    checked = [
+        _check_simplices(rows.get(r, torch.zeros(0, r + 1).long()), r, num_vertices)
+        for r in range(1, max(rows, default=0) + 1)
+    ]
+    shape = [num_vertices, *map(len, checked)]
+    return CellComplex(shape, simplicial_boundaries(checked, num_vertices), **data)
+
+
+def simplicial_boundaries(
+    rows: Iterable[Tensor], num_vertices: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Boundaries (index, sign) of the simplices of ranks 1, 2, ...: rising rows (n_r, r + 1), in
+    lexicographic order, each once.
+
+    Raises:
+        ValueError: for a missing face.
+    """
+    boundaries: list[tuple[Tensor, Tensor]] = []
     keys: list[Tensor] = []
-    for r in range(1, max(rows, default=0) + 1):
-        simplex = _check_simplices(rows.get(r, torch.zeros(0, r + 1).long()), r, num_vertices)
-        boundaries.append(_simplex_boundary(simplex, num_vertices, keys))
-        keys.append(_simplex_keys(simplex, num_vertices, keys))
-        shape.append(len(simplex))
-    return CellComplex(shape, boundaries, **data)
+    for simplices in rows:
+        boundaries.append(_simplex_boundary(simplices, num_vertices, keys))
+        keys.append(_simplex_keys(simplices, num_vertices, keys))
+    return boundaries
 
 
 def _close_downwards(simplices: Iterable[tuple[int, ...]]) -> dict[int, Tensor]:
@@ -222,7 +237,11 @@ def _check_simplices(rows: Tensor, rank: int, num_vertices: int) -> Tensor:
         raise ValueError(
             f"simplex {simplex} repeats a vertex or leaves the range 0 to {num_vertices - 1}"
         )
-    return torch.unique(rows, dim=0)
+    ptr = (rank + 1) * torch.arange(len(rows) + 1)
+    rows = rows[lexicographic_order(Ragged(ptr, rows.flatten()))]
+    new = torch.ones(len(rows), dtype=torch.bool)
+    new[1:] = (rows.diff(dim=0) != 0).any(1)
+    return rows[new]
 
 
 def _simplex_keys(rows: Tensor, num_vertices: int, keys: list[Tensor]) -> Tensor:
