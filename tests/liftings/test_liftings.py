@@ -158,7 +158,9 @@ def test_too_many_cells_raise_instead_of_filling_the_memory():
 @given(graph=graphs(8), max_rank=st.integers(1, 4))
 def test_neighborhood_complex_by_definition(graph, max_rank):
     sizes = range(2, max_rank + 2)
-    expected = {cell for v in graph for size in sizes for cell in combinations(sorted(graph[v]), size)}
+    expected = {
+        cell for v in graph for size in sizes for cell in combinations(sorted(graph[v]), size)
+    }
     complex = td.liftings.NeighborhoodLifting(max_rank)(graph)
     found = [cell for r in range(1, max_rank + 1) for cell in complex.cells(r)]
     assert found == sorted(expected, key=lambda c: (len(c), c))

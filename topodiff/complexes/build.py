@@ -198,9 +198,7 @@ def from_simplices(
     return CellComplex(shape, simplicial_boundaries(checked, num_vertices), **data)
 
 
-def simplicial_boundaries(
-    rows: Iterable[Tensor], num_vertices: int
-) -> list[tuple[Tensor, Tensor]]:
+def simplicial_boundaries(rows: Iterable[Tensor], num_vertices: int) -> list[tuple[Tensor, Tensor]]:
     """Boundaries (index, sign) of the simplices of ranks 1, 2, ...: rising rows (n_r, r + 1), in
     lexicographic order, each once.
 

@@ -16,7 +16,6 @@ from topodiff.complexes.whole import whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import Lifting, attach, register, to_tensors
 
-
 # powers of two: coordinates of which the squares are floats, and lengths beyond all distances then
 _LARGE = 500
 _MOST = 511

@@ -28,9 +28,7 @@ def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renu
         nothing = [torch.zeros(0, dtype=torch.long)] * (complex.rank + 1)
         return Renumbered(complex, nothing, nothing)
     # parts with all ranks of the union, so that none is lost where no part has cells of it
-    parts = [
-        _renumber_one(complex.select([i]), generator, oriented) for i in range(len(complex))
-    ]
+    parts = [_renumber_one(complex.select([i]), generator, oriented) for i in range(len(complex))]
     order, flip = [], []
     for r, ptr in enumerate(complex.ptr):
         starts = zip(parts, ptr.tolist(), strict=False)
