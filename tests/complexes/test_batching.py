@@ -227,3 +227,19 @@ def test_equals_sees_every_difference():
 def test_replace_refuses_unknown_data():
     with pytest.raises(TypeError, match="shape"):
         torus_7().replace(shape=(7,))
+
+
+def test_ranks_may_be_any_integers():
+    x = torch.zeros(7, 1)
+    complex = torus_7().replace(x={np.int64(0): x})
+    assert complex.x == {0: x}
+    assert {type(rank) for rank in complex.x} == {int}
+
+
+def test_to_says_what_it_takes():
+    with pytest.raises(
+        TypeError, match=r"takes a device, and dtype=\.\.\. by name, got torch\.float64"
+    ):
+        torus_7().to(torch.float64)
+    with pytest.raises(TypeError, match=r"dtype must be .* got 'float64'"):
+        torus_7().to("cpu", dtype="float64")

@@ -121,6 +121,8 @@ def test_cells_of_higher_rank_are_replaced():
         (torch.tensor([[0, -1], [1, 2]]), ValueError, "vertices go from 0"),
         (torch.zeros(3, 2), ValueError, r"edge_index of shape \(2, m\), got \(3, 2\)"),
         (torch.zeros(2, 3), TypeError, "integers"),
+        (torch.full((2, 3), torch.nan), TypeError, "integers"),
+        (torch.ones(2, 3).bool(), TypeError, "integers"),
         ([(0, 1)], TypeError, "got list"),
     ],
 )
@@ -134,10 +136,14 @@ def test_what_is_not_a_graph_is_refused(lifting, graph, error, message):
     [
         (lambda: td.liftings.RingLifting(max_ring_size=2), "max_ring_size .* >= 3, got 2"),
         (lambda: td.liftings.RingLifting(max_ring_size=4.5), "max_ring_size .* got 4.5"),
-        (lambda: td.liftings.CliqueLifting(max_rank=0), "max_rank .* >= 1, got 0"),
+        (lambda: td.liftings.CliqueLifting(max_rank=0), "max_rank .* from 1 to 1000, got 0"),
         (lambda: td.liftings.CliqueLifting(max_rank=True), "max_rank .* got True"),
         (lambda: td.liftings.NeighborhoodLifting(max_rank=0), "max_rank"),
         (lambda: td.liftings.SkeletonLifting(-1), "rank .* >= 0, got -1"),
+        (lambda: td.liftings.RingLifting(2**63), "max_ring_size .* from 3 to 92.*, got 92"),
+        (lambda: td.liftings.RingLifting(6, max_rings=2**70), "max_rings .* from 0 to 92"),
+        (lambda: td.liftings.CliqueLifting(2, max_cells=2**70), "max_cells .* from 0 to 92"),
+        (lambda: td.liftings.CliqueLifting(2**40), "max_rank .* from 1 to 1000"),
     ],
 )
 def test_impossible_options_are_refused_at_once(build, message):

@@ -241,6 +241,14 @@ def restrict(complex: CellComplex, rank: int) -> CellComplex:
     )
 
 
+def membership(union: CellComplex, rank: int) -> Tensor:
+    """(n_rank,) the number of the complex to which each cell belongs."""
+    if not 0 <= rank <= union.rank:
+        raise ValueError(f"the complex has ranks 0 to {union.rank}, asked for {rank}")
+    counts = union.ptr[rank].diff()
+    return torch.arange(union.num_complexes, device=counts.device).repeat_interleave(counts)
+
+
 def unbatch(union: CellComplex) -> list[CellComplex]:
     """The complexes of a union, one by one; undoes :func:`batch`."""
     from topodiff.complexes.complex import CellComplex

@@ -19,7 +19,7 @@ from topodiff.complexes.cells import (
 )
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
-from topodiff.complexes.whole import whole_numbers
+from topodiff.complexes.whole import whole_number, whole_numbers
 from topodiff.kernels import enumerate as enumeration
 
 
@@ -87,7 +87,8 @@ def from_edges(
 
     Further keyword arguments (x, positions, y, ...) are passed to :class:`CellComplex`.
     """
-    edges, _ = canonical_edges(_check_count(num_vertices), edge_index, self_loops)
+    num_vertices = _check_count(num_vertices)
+    edges, _ = canonical_edges(num_vertices, edge_index, self_loops)
     return CellComplex((num_vertices, edges.shape[1]), [edge_boundary(edges)], **data)
 
 
@@ -112,7 +113,8 @@ def from_rings(
         ValueError: for a ring of fewer than three vertices, with a repeated vertex, or that steps
             between vertices not joined by an edge.
     """
-    edges, _ = canonical_edges(_check_count(num_vertices), edge_index, self_loops)
+    num_vertices = _check_count(num_vertices)
+    edges, _ = canonical_edges(num_vertices, edge_index, self_loops)
     cycles = canonical_rings(as_ragged(rings))
     boundary = ring_boundary(num_vertices, edges, cycles)
     shape = (num_vertices, edges.shape[1], cycles.ptr.numel() - 1)
@@ -183,7 +185,10 @@ def from_simplices(
         ValueError: for a repeated vertex in a simplex, a vertex out of range, or a missing face.
     """
     if isinstance(simplices, Mapping):
-        rows = {int(r): whole_numbers("vertices", t) for r, t in simplices.items()}
+        rows = {
+            whole_number("rank of simplices", r, 0): whole_numbers("vertices", t)
+            for r, t in simplices.items()
+        }
     else:
         rows = _close_downwards(tuple(map(operator.index, s)) for s in simplices)
     if num_vertices is None:
@@ -280,6 +285,11 @@ def _simplex_boundary(rows: Tensor, num_vertices: int, keys: list[Tensor]) -> tu
 
 
 def _check_count(num_vertices: int) -> int:
-    if isinstance(num_vertices, bool) or int(num_vertices) != num_vertices or num_vertices < 0:
+    try:
+        count = int(num_vertices)
+        whole = count == num_vertices and not isinstance(num_vertices, bool)
+    except (TypeError, ValueError, OverflowError):  # no number, NaN, infinite
+        whole = False
+    if not whole or count < 0:
         raise ValueError(f"num_vertices must be a whole number >= 0, got {num_vertices!r}")
-    return int(num_vertices)
+    return count

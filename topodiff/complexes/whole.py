@@ -8,6 +8,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
+LARGEST = 2**63 - 1  # that a 64-bit integer holds
+
 
 def whole_number(name: str, value: object, least: int, most: int | None = None) -> int:
     """``value`` as an integer; ValueError unless it is one, from ``least`` to ``most``."""
@@ -17,7 +19,9 @@ def whole_number(name: str, value: object, least: int, most: int | None = None) 
         or not isinstance(value, Integral)
         or not least <= int(value) <= high
     ):
-        span = f">= {least}" if most is None else f"from {least} to {most}"
+        large = isinstance(value, Integral) and int(value) > LARGEST
+        open_ended = most is None or (most == LARGEST and not large)
+        span = f">= {least}" if open_ended else f"from {least} to {most}"
         raise ValueError(f"{name} must be a whole number {span}, got {value!r}")
     return int(value)
 

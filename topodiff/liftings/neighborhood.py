@@ -11,7 +11,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex
 from topodiff.complexes.build import simplicial_boundaries
 from topodiff.complexes.incidence import count_to_ptr, segment_positions
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.whole import LARGEST, whole_number
 from topodiff.liftings.base import Lifting, attach, register
 
 
@@ -29,8 +29,8 @@ class NeighborhoodLifting(Lifting):
     """
 
     def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
-        self.max_rank = whole_number("max_rank", max_rank, 1)
-        self.max_cells = whole_number("max_cells", max_cells, 0)
+        self.max_rank = whole_number("max_rank", max_rank, 1, LARGEST)
+        self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         n = complex.shape[0]

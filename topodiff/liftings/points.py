@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.whole import LARGEST, whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import Lifting, attach, register, to_tensors
 
@@ -69,7 +69,7 @@ class VietorisRipsLifting(PointLifting):
             raise ValueError(f"max_distance must be a number >= 0, got {max_distance!r}")
         self.max_distance = float(max_distance)
         self.max_rank = whole_number("max_rank", max_rank, 1)
-        self.max_cells = whole_number("max_cells", max_cells, 0)
+        self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         given = _coordinates(complex)
