@@ -29,7 +29,7 @@ class CliqueLifting(Lifting):
             of filling the memory.
 
     Raises:
-        ValueError: for a ``max_rank`` below 1, or more than ``max_cells`` simplices.
+        ValueError: for a ``max_rank`` below 1 or above 1000, or more than ``max_cells`` simplices.
     """
 
     lifts_unions = True
