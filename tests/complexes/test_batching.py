@@ -2,12 +2,13 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from spaces import cube, hemicube, torus_7
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from topodiff.complexes import CellComplex, batch, unbatch
 from topodiff.testing import assert_complex_equal
@@ -72,6 +73,40 @@ def test_a_single_complex_is_a_union_of_one():
     assert_complex_equal(complex.select([0, 0])[1], complex)
 
 
+@given(batches(), st.data())
+def test_numbers_in_brackets_select(union, data):
+    size = len(union)
+    which = data.draw(st.lists(st.integers(-size, size - 1), max_size=4))
+    chosen = union.select(which)
+    for numbers in (which, tuple(which), np.array(which, dtype=np.int64), torch.tensor(which)):
+        assert_complex_equal(union[numbers], chosen)
+    for number in which:
+        for one in (np.int64(number), np.array(number), torch.tensor(number)):
+            assert_complex_equal(union[one], union[number])
+
+
+def test_a_part_neither_keeps_nor_follows_its_union():
+    union = with_data(batch([torus_7(), cube(2)])).to("cpu")
+    for part in (union[1], unbatch(union)[1]):
+        tensors = [part.boundary_index(1), part.boundary_sign(1), part.x[0], part.positions, part.y]
+        for tensor in tensors:
+            assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    x = torch.randn(11, 2, requires_grad=True)
+    part = union.replace(x={0: x})[1]
+    part.x[0].sum().backward()
+    assert x.grad[:7].abs().sum() == 0
+    assert (x.grad[7:] == 1).all()
+
+
+def test_a_batch_sampler_alone_makes_batches():
+    union = batch([with_data(part, seed) for seed, part in enumerate(UNLIKE * 2)])
+    sampler = BatchSampler(range(len(union)), batch_size=4, drop_last=False)
+    loader = DataLoader(union, sampler=sampler, batch_size=None)
+    batches = list(loader)
+    assert [len(b) for b in batches] == [4, 4, 4, 2]
+    assert_complex_equal(batch(batches), union)
+
+
 def test_an_empty_selection_keeps_widths_and_joins():
     complex = with_data(torus_7())
     nothing = complex.select([]).validate()
@@ -99,6 +134,21 @@ def test_cells_of_a_union_do_not_mix():
 def test_wrong_selections_are_named(indices, error, message):
     with pytest.raises(error, match=message):
         batch(UNLIKE).select(indices)
+    with pytest.raises(error, match=message):
+        batch(UNLIKE)[indices]
+
+
+def test_other_mistakes_with_unions_are_named():
+    union = batch(UNLIKE)
+    with pytest.raises(TypeError, match="takes one CellComplex, got list"):
+        unbatch([union])
+    with pytest.raises(TypeError, match="whole numbers"):
+        union[True]
+    with pytest.raises(TypeError, match="whole numbers, got str"):
+        union["first"]
+    for rank in (-1, 5):
+        with pytest.raises(ValueError, match=rf"ranks 0 to 4, asked for {rank}"):
+            union.membership(rank)
 
 
 def test_what_does_not_fit_together_is_named():
@@ -177,3 +227,19 @@ def test_equals_sees_every_difference():
 def test_replace_refuses_unknown_data():
     with pytest.raises(TypeError, match="shape"):
         torus_7().replace(shape=(7,))
+
+
+def test_ranks_may_be_any_integers():
+    x = torch.zeros(7, 1)
+    complex = torus_7().replace(x={np.int64(0): x})
+    assert complex.x == {0: x}
+    assert {type(rank) for rank in complex.x} == {int}
+
+
+def test_to_says_what_it_takes():
+    with pytest.raises(
+        TypeError, match=r"takes a device, and dtype=\.\.\. by name, got torch\.float64"
+    ):
+        torus_7().to(torch.float64)
+    with pytest.raises(TypeError, match=r"dtype must be .* got 'float64'"):
+        torus_7().to("cpu", dtype="float64")

@@ -111,6 +111,9 @@ def test_self_loops_can_be_dropped():
         ((3, torch.tensor([[0, 1, 2]])), r"shape \(2, E\), got \(1, 3\)"),
         ((-1, TRIANGLE), "num_vertices must be a whole number >= 0, got -1"),
         ((2.5, TRIANGLE), "num_vertices"),
+        ((float("nan"), TRIANGLE), "num_vertices must be a whole number >= 0, got nan"),
+        ((float("inf"), TRIANGLE), "num_vertices .* got inf"),
+        (("three", TRIANGLE), "num_vertices .* got 'three'"),
     ],
 )
 def test_wrong_edges_are_named(arguments, message):
@@ -175,6 +178,8 @@ def test_one_long_ring_among_many_short_ones():
         ({1: [[0, 1], [1, 2]], 2: [[0, 1, 2]]}, r"\(0, 1, 2\) is given, but not its face \(0, 2\)"),
         ({3: [[0, 1, 2, 3]]}, "but not its face"),
         ({1: [[0, 1, 2]]}, r"must have shape \(n, 2\), got \(1, 3\)"),
+        ({-1: [[0]]}, "rank of simplices must be a whole number >= 0, got -1"),
+        ({1.5: [[0, 1]]}, "rank of simplices .* got 1.5"),
     ],
 )
 def test_wrong_simplices_are_named(simplices, message):
@@ -189,6 +194,9 @@ FACE = (torch.tensor([[0, 1, 2], [0, 0, 0]]), torch.tensor([1, -1, 1]))
 @pytest.mark.parametrize(
     ("shape", "boundaries", "message"),
     [
+        ((-2,), {}, r"whole counts of at least 0, got \(-2,\)"),
+        ((3.7,), {}, r"whole counts of at least 0, got \(3.7,\)"),
+        (3, {}, "whole counts of at least 0, got 3"),
         ((3, 3, 1), {1: EDGES}, r"needs boundaries of ranks \[1, 2\], got \[1\]"),
         ((2, 3), {1: EDGES}, "rank 1: entry 3 refers to face 2, but there are 2"),
         ((3, 2), {1: EDGES}, "rank 1: entry 4 refers to cell 2, but there are 2"),

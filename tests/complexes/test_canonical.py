@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spaces import cube, cube_boundaries, torus_7
 
-from topodiff.complexes import CellComplex, canonical_form
+from topodiff.complexes import CellComplex, batch, canonical_form
+from topodiff.complexes.renumber import renumber as renumber_by
 from topodiff.testing import assert_complex_equal, renumber, reorient
 from topodiff.testing.strategies import complexes
 
@@ -70,6 +71,26 @@ def test_renumbered_vertices_give_the_same_cells(complex, seed):
         before, after = complex.cells(r), moved.cells(r)
         for k, vertices in enumerate(after):
             assert {int(order[0][v]) for v in vertices} == set(before[int(order[r][k])])
+
+
+@pytest.mark.parametrize(
+    ("order", "error", "message"),
+    [
+        ([0, 1, 2], ValueError, r"each of the vertices 0 to 6 once, got \(3,\)"),
+        ([0, 1, 2, 3, 4, 5, 5], ValueError, "each of the vertices 0 to 6 once"),
+        ([0, 1, 2, 3, 4, 5, 7], ValueError, "each of the vertices 0 to 6 once"),
+        ([[0, 1, 2, 3, 4, 5, 6]], ValueError, "each of the vertices 0 to 6 once"),
+        ([0.0, 1, 2, 3, 4, 5, 6], TypeError, "order must be whole numbers"),
+    ],
+)
+def test_orders_that_are_no_permutations_are_named(order, error, message):
+    with pytest.raises(error, match=message):
+        renumber_by(torus_7(), torch.tensor(order))
+
+
+def test_unions_are_not_renumbered_as_one():
+    with pytest.raises(ValueError, match="takes one complex, got a union of 2"):
+        renumber_by(batch([torus_7(), torus_7()]), torch.arange(14))
 
 
 @given(complexes(), seeds)

@@ -75,6 +75,31 @@ def test_networkx_attributes_by_key():
         from_networkx(graph, node_keys="z")
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.ones(2, requires_grad=True), "has v = .* gradients do not pass .* detached"),
+        (2**63, "has v = 9223372036854775808, which is more than 9223372036854775807"),
+        (2**64, "has v = 18446744073709551616, which is not numeric, or not in 64 bits"),
+        ([[1], [1, 2]], r"has v = \[\[1\], \[1, 2\]\], which is not numeric"),
+    ],
+)
+def test_networkx_attributes_that_are_no_numbers(value, message):
+    graph = nx.Graph()
+    graph.add_node("a", v=value)
+    with pytest.raises(ValueError, match=f"node 'a' {message}"):
+        from_networkx(graph, node_keys=["v"])
+
+
+def test_networkx_attributes_of_any_kind_of_number():
+    graph = nx.path_graph(2)
+    for kind, dtype in [(np.uint64, torch.long), (np.float16, torch.get_default_dtype())]:
+        nx.set_node_attributes(graph, dict(enumerate(np.arange(2, dtype=kind))), "v")
+        assert from_networkx(graph, node_keys=["v"]).x[0].dtype == dtype
+    nx.set_node_attributes(graph, dict(enumerate(torch.arange(2.0).bfloat16())), "v")
+    assert from_networkx(graph, node_keys=["v"]).x[0].tolist() == [[0], [1]]
+
+
 def test_networkx_nodes_that_print_alike():
     class Atom:
         def __repr__(self):
@@ -190,6 +215,7 @@ def test_scipy_weights():
         (np.eye(3), TypeError, "scipy sparse matrices, got ndarray"),
         (sp.csr_matrix((2, 3)), ValueError, "square and symmetric"),
         (sp.csr_matrix([[0, 1], [0, 0]]), ValueError, "square and symmetric"),
+        (sp.csr_matrix([[0, np.nan], [np.nan, 0]]), ValueError, "adjacency matrix holds NaN"),
         (sp.eye(2), ValueError, "self-loop at vertex 0"),
         ([], ValueError, "at least one"),
         ([sp.csr_matrix([[-1], [1]]), sp.csr_matrix((2, 1))], ValueError, "B_2 has 2 rows, but"),

@@ -80,6 +80,23 @@ def test_conflicting_directions(name):
     assert from_pyg(data).shape == (3, 2)
 
 
+@pytest.mark.parametrize("conflicts", ["error", "mean"])
+@pytest.mark.parametrize("width", [(), (2,)])
+def test_gradients_are_those_of_the_mean(conflicts, width):
+    index = torch.cat([PATH, torch.tensor([[1], [0]])], 1)  # edge (0, 1) three times, (1, 2) twice
+    third = 1 / 3  # three of it, divided by three, are not always the same
+    values = torch.tensor([third, third, 0.7, 0.7, third])
+    for last in (0.7, 0.9) if conflicts == "mean" else (0.7,):
+        values[3] = last
+        leaf = values.reshape(-1, *[1] * len(width)).expand(5, *width).clone().requires_grad_()
+        data = Data(edge_index=index, edge_attr=leaf, num_nodes=3)
+        out = from_pyg(data, conflicts=conflicts).x[1]
+        assert (out[0] == leaf[0]).all()
+        out.sum().backward()
+        expected = torch.tensor([third, third, 0.5, 0.5, third])
+        torch.testing.assert_close(leaf.grad.reshape(5, -1).T[0], expected)
+
+
 def test_mean_of_whole_numbers_is_no_whole_number():
     data = Data(edge_index=PATH, edge_attr=torch.tensor([[1], [1], [1], [2]]), num_nodes=3)
     assert from_pyg(data, conflicts="mean").x[1].tolist() == [[1], [1.5]]

@@ -102,6 +102,7 @@ def test_wrong_unions_are_named(field, value, message):
     [
         ((), None, "shape must be"),
         ((4, -5, 2), None, "shape must be"),
+        ((4, 5.5, 2), None, "shape must be .* whole counts"),
         ((4, 5), None, "needs 1 boundaries, one for each rank from 1, got 2"),
         ((4, 5, 2), [torch.tensor([0, 4])], "needs 3 ptr, got 1"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import perf_counter
 
 import gudhi
 import networkx as nx
@@ -132,3 +133,31 @@ def test_dead_ends_do_not_grow_exponentially():
     with kernels.use("cpu"):
         found = cycles(graph, 400)
     assert [len(c) for c in found] == [3] + 60 * [4]
+
+
+@pytest.mark.skipif("cpu" not in IMPLEMENTATIONS, reason="the compiled module is missing")
+@pytest.mark.parametrize("build", [nx.windmill_graph, nx.wheel_graph], ids=["windmill", "wheel"])
+@pytest.mark.parametrize("hub", ["first", "last"])
+def test_a_hub_costs_no_more_whatever_its_number(build, hub):
+    # a search from each vertex through the hub took 9 s for these windmills, 3 s for the wheel
+    graph = build(1500, 3) if build is nx.windmill_graph else build(1500)
+    if hub == "last":
+        graph = nx.relabel_nodes(graph, {v: len(graph) - 1 - v for v in graph})
+    expected = sorted(canonical_cycle([*t]) for t in nx.enumerate_all_cliques(graph) if len(t) == 3)
+    with kernels.use("cpu"):
+        start = perf_counter()
+        found = cycles(graph, 6)
+        spent = perf_counter() - start
+    assert found == expected
+    assert spent < 1  # milliseconds
+
+
+@pytest.mark.skipif("cpu" not in IMPLEMENTATIONS, reason="the compiled module is missing")
+@pytest.mark.parametrize("seed", range(5))
+def test_induced_cycles_of_graphs_with_hubs_are_those_of_networkx(seed):
+    graph = nx.barabasi_albert_graph(60, 3, seed=seed)
+    order = np.random.default_rng(seed).permutation(60).tolist()
+    graph = nx.relabel_nodes(graph, dict(zip(range(60), order, strict=True)))
+    expected = [canonical_cycle(c) for c in nx.chordless_cycles(graph, 6)]
+    with kernels.use("cpu"):
+        assert cycles(graph, 6) == sorted(expected, key=lambda c: (len(c), c))

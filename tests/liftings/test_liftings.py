@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import comb
+from time import perf_counter
 
 import networkx as nx
 import numpy as np
@@ -119,6 +121,8 @@ def test_cells_of_higher_rank_are_replaced():
         (torch.tensor([[0, -1], [1, 2]]), ValueError, "vertices go from 0"),
         (torch.zeros(3, 2), ValueError, r"edge_index of shape \(2, m\), got \(3, 2\)"),
         (torch.zeros(2, 3), TypeError, "integers"),
+        (torch.full((2, 3), torch.nan), TypeError, "integers"),
+        (torch.ones(2, 3).bool(), TypeError, "integers"),
         ([(0, 1)], TypeError, "got list"),
     ],
 )
@@ -132,10 +136,14 @@ def test_what_is_not_a_graph_is_refused(lifting, graph, error, message):
     [
         (lambda: td.liftings.RingLifting(max_ring_size=2), "max_ring_size .* >= 3, got 2"),
         (lambda: td.liftings.RingLifting(max_ring_size=4.5), "max_ring_size .* got 4.5"),
-        (lambda: td.liftings.CliqueLifting(max_rank=0), "max_rank .* >= 1, got 0"),
+        (lambda: td.liftings.CliqueLifting(max_rank=0), "max_rank .* from 1 to 1000, got 0"),
         (lambda: td.liftings.CliqueLifting(max_rank=True), "max_rank .* got True"),
         (lambda: td.liftings.NeighborhoodLifting(max_rank=0), "max_rank"),
         (lambda: td.liftings.SkeletonLifting(-1), "rank .* >= 0, got -1"),
+        (lambda: td.liftings.RingLifting(2**63), "max_ring_size .* from 3 to 92.*, got 92"),
+        (lambda: td.liftings.RingLifting(6, max_rings=2**70), "max_rings .* from 0 to 92"),
+        (lambda: td.liftings.CliqueLifting(2, max_cells=2**70), "max_cells .* from 0 to 92"),
+        (lambda: td.liftings.CliqueLifting(2**40), "max_rank .* from 1 to 1000"),
     ],
 )
 def test_impossible_options_are_refused_at_once(build, message):
@@ -153,13 +161,22 @@ def test_too_many_cells_raise_instead_of_filling_the_memory():
         td.liftings.NeighborhoodLifting(max_rank=10, max_cells=1000)(dense)
 
 
-@given(graph=graphs(8))
-def test_neighborhood_complex_by_definition(graph):
+@given(graph=graphs(8), max_rank=st.integers(1, 4))
+def test_neighborhood_complex_by_definition(graph, max_rank):
+    sizes = range(2, max_rank + 2)
     expected = {
-        cell for v in graph for size in (2, 3) for cell in combinations(sorted(graph[v]), size)
+        cell for v in graph for size in sizes for cell in combinations(sorted(graph[v]), size)
     }
-    complex = NEIGHBORS(graph)
-    assert [*complex.cells(1), *complex.cells(2)] == sorted(expected, key=lambda c: (len(c), c))
+    complex = td.liftings.NeighborhoodLifting(max_rank)(graph)
+    found = [cell for r in range(1, max_rank + 1) for cell in complex.cells(r)]
+    assert found == sorted(expected, key=lambda c: (len(c), c))
+
+
+def test_neighborhoods_of_a_hub_take_no_time_each():
+    start = perf_counter()
+    complex = NEIGHBORS(nx.star_graph(200))
+    assert complex.shape == (201, comb(200, 2), comb(200, 3))
+    assert perf_counter() - start < 6  # 1 s, and 12 s where all combinations are written out
 
 
 def test_composition_runs_left_to_right():

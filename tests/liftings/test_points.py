@@ -123,3 +123,41 @@ def test_impossible_options_are_refused_at_once():
 def test_too_many_pairs_raise_before_they_are_made():
     with pytest.raises(ValueError, match=r"124750 pairs of points are within 2\.0"):
         VietorisRipsLifting(max_distance=2.0, max_cells=10_000)(torch.rand(500, 2))
+
+
+TINY = torch.tensor([[0.0], [1e-201], [5e-200]], dtype=torch.float64)
+SQUARE = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1.0]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1.0, 1e200, 1e300])
+def test_scale_does_not_matter(scale):
+    points = scale * torch.cat([SQUARE, 3 + SQUARE])
+    rips = VietorisRipsLifting(1.1 * scale)(points)
+    assert rips.cells(1) == [(0, 1), (0, 2), (1, 3), (2, 3), (4, 5), (4, 6), (5, 7), (6, 7)]
+    assert VietorisRipsLifting(1.5 * scale)(points).shape == (8, 12, 8)
+    assert VietorisRipsLifting(10 * scale)(points).num_cells(1) == 28
+    cloud = torch.rand(12, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = AlphaLifting(0.2)(cloud)
+    assert [AlphaLifting(0.2 * scale)(cloud * scale).cells(r) for r in (1, 2)] == [
+        expected.cells(r) for r in (1, 2)
+    ]
+
+
+def test_lengths_of_any_size():
+    assert VietorisRipsLifting(1e-200)(TINY).cells(1) == [(0, 1)]
+    assert VietorisRipsLifting(0.0)(torch.cat([TINY, TINY])).cells(1) == [(0, 3), (1, 4), (2, 5)]
+    for most in (1e200, 1e308, math.inf):
+        assert VietorisRipsLifting(most)(TINY).num_cells(1) == 3
+        assert AlphaLifting(most)(SQUARE).equals(AlphaLifting()(SQUARE))
+    assert AlphaLifting(1e-200)(SQUARE).num_cells(1) == 0
+    assert VietorisRipsLifting(1e-200)(SQUARE).num_cells(1) == 0
+
+
+def test_points_of_sizes_too_different_are_named():
+    points = torch.cat([TINY, torch.tensor([[1e200]], dtype=torch.float64)])
+    message = "coordinates of 1e-201 are too small beside others of 1e.200"
+    with pytest.raises(ValueError, match=f"max_distance=1e-200 and {message}"):
+        VietorisRipsLifting(1e-200)(points)
+    plane = torch.cat([points, points.flip(0)], 1)
+    with pytest.raises(ValueError, match=message):
+        AlphaLifting()(plane)

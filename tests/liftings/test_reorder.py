@@ -52,3 +52,12 @@ def test_batches_and_lonely_vertices():
     assert both.num_complexes == 2
     assert both[0].shape == one.shape
     assert both[1].num_cells(0) == 5
+
+
+def test_numbers_in_a_union_are_those_of_the_union():
+    parts = [td.from_networkx(nx.path_graph(n)) for n in (4, 1, 3)]
+    union = td.batch(parts).replace(x={0: torch.arange(8.0)[:, None]})
+    moved = td.liftings.ReorderLifting()(union)
+    assert sorted(moved.labels[0].tolist()) == list(range(8))
+    assert torch.equal(union.x[0][moved.labels[0]], moved.x[0])
+    assert td.liftings.ReorderLifting()(union.select([])).labels[0].shape == (0,)

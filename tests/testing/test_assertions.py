@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 
 from topodiff.complexes import CellComplex, batch
+from topodiff.liftings import FeatureLifting
 from topodiff.operators import SheafLaplacian
 from topodiff.sheaves import CellularSheaf
 from topodiff.testing import (
@@ -16,6 +17,7 @@ from topodiff.testing import (
     assert_matches_dense,
     assert_orientation_equivariant,
     assert_permutation_equivariant,
+    renumber,
     reorient,
 )
 from topodiff.testing.strategies import batches, complexes, with_data
@@ -93,6 +95,39 @@ def test_reoriented_complexes_keep_their_laws(complex):
         expected = diagonal @ complex.hodge_laplacian_matrix(r) @ diagonal
         assert (turned.hodge_laplacian_matrix(r).toarray() == expected).all()
         assert r > 0 or (f == 1).all()
+        assert turned.cells(r) == complex.cells(r)
+    assert turned.betti_numbers() == complex.betti_numbers()
+    x = {0: torch.ones(complex.shape[0], 1)}
+    lifted = FeatureLifting()(turned.replace(x=x)).x
+    assert all(x.shape[0] == n for x, n in zip(lifted.values(), complex.shape, strict=True))
+
+
+def test_unions_that_lost_a_rank_obey_the_laws():
+    union = with_data(batch([TETRAHEDRON.skeleton(1), TETRAHEDRON]))
+    for few in (union.select([0]), union.select([]), union.select([0, 0])):
+        for seed in range(2):
+            moved = renumber(few, seed)
+            assert moved.complex.validate().ranks.tolist() == few.ranks.tolist()
+            assert moved.complex.shape == few.shape
+            assert [len(o) for o in moved.order] == list(few.shape)
+        assert_permutation_equivariant(hodge, few, oriented=True)
+        assert_permutation_equivariant(total, few)
+        assert_orientation_equivariant(hodge, few)
+
+
+def test_results_of_ranks_that_the_complex_lacks():
+    graph = with_data(TETRAHEDRON.skeleton(1))
+    for law in (assert_permutation_equivariant, assert_orientation_equivariant):
+        law(lambda k: {0: k.x[0], 2: torch.zeros(0, 3)}, graph)
+        with pytest.raises(ValueError, match="4 rows of rank 2, but the complex has ranks 0 to 1"):
+            law(lambda k: {2: k.x[0]}, graph)
+
+
+def test_results_of_truth_values():
+    complex = with_data(TETRAHEDRON)
+    assert_permutation_equivariant(lambda k: {0: k.x[0] > 0}, complex)
+    with pytest.raises(AssertionError, match="renumbered"):
+        assert_permutation_equivariant(lambda k: k.x[0] > 0, complex)
 
 
 def test_differences_of_complexes_are_named():

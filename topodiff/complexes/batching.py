@@ -6,8 +6,9 @@ one gather per array instead of one Python call per complex.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -168,18 +169,58 @@ def _to_ptr(count: Tensor) -> Tensor:
     return ptr
 
 
-def single(union: CellComplex, index: int | slice) -> CellComplex:
+def single(union: CellComplex, index: int | slice | Sequence[int] | Tensor) -> CellComplex:
     """Complex number ``index`` of the union as a complex of its own, with its own rank; the union
-    of several for a slice."""
-    from topodiff.complexes.complex import CellComplex
-
+    of several for a slice, a sequence or an array (see :func:`select`)."""
     if isinstance(index, slice):
         return select(union, range(*index.indices(union.num_complexes)))
-    part = select(union, [index])
-    part = restrict(part, int(part.ranks[0]))
-    topology = [(part.boundary_index(r), part.boundary_sign(r)) for r in range(1, part.rank + 1)]
-    data = {name: getattr(part, name) for name in ("x", "weights", "labels", "positions", "y")}
-    return CellComplex(part.shape, topology, **data)
+    if not isinstance(index, Integral) and getattr(index, "ndim", None) != 0:
+        return select(union, index)  # type: ignore[arg-type]
+    plain = index.item() if hasattr(index, "item") else index
+    number = int(_check_indices(union, [plain]))  # type: ignore[list-item]
+    return next(parts(union, number, number + 1))
+
+
+def parts(union: CellComplex, start: int, stop: int) -> Iterator[CellComplex]:
+    """Complexes ``start`` to ``stop`` - 1, each as a complex of its own, with its own rank.
+
+    A part is a copy of a run of rows, so that it neither keeps the union nor changes with it.
+    """
+    ptr = [p[start : stop + 1] for p in union.ptr]
+    cell = [p.tolist() for p in ptr]
+    above = range(1, union.rank + 1)
+    entry = [[], *(union.incidence(r).cell_ptr[ptr[r]].tolist() for r in above)]
+    for i, rank in enumerate(union.ranks[start:stop].tolist()):
+        rows = [slice(c[i], c[i + 1]) for c in cell[: rank + 1]]
+        boundaries = []
+        for r in range(1, rank + 1):
+            inc, own = union.incidence(r), slice(entry[r][i], entry[r][i + 1])
+            shifted = (inc.face[own] - cell[r - 1][i], inc.cell[own] - cell[r][i])
+            boundaries.append((torch.stack(shifted), inc.sign[own].clone()))
+        yield _with_rows(union, rows, boundaries, None if union.y is None else union.y[start + i])
+
+
+def _with_rows(
+    union: CellComplex,
+    rows: Sequence[slice],
+    boundaries: Sequence[tuple[Tensor, Tensor]],
+    y: Tensor | None,
+) -> CellComplex:
+    """One complex of the union: its cells, in ``rows`` of each rank, with their data."""
+    from topodiff.complexes.complex import CellComplex
+
+    def own(data: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        return {r: t[rows[r]].clone() for r, t in data.items() if r < len(rows)}
+
+    return CellComplex(
+        [r.stop - r.start for r in rows],
+        boundaries,
+        x=own(union.x),
+        weights=own(union.weights),
+        labels=own(union.labels),
+        positions=None if union.positions is None else union.positions[rows[0]].clone(),
+        y=None if y is None else y.unsqueeze(0).clone(),
+    )
 
 
 def restrict(complex: CellComplex, rank: int) -> CellComplex:
@@ -200,6 +241,18 @@ def restrict(complex: CellComplex, rank: int) -> CellComplex:
     )
 
 
+def membership(union: CellComplex, rank: int) -> Tensor:
+    """(n_rank,) the number of the complex to which each cell belongs."""
+    if not 0 <= rank <= union.rank:
+        raise ValueError(f"the complex has ranks 0 to {union.rank}, asked for {rank}")
+    counts = union.ptr[rank].diff()
+    return torch.arange(union.num_complexes, device=counts.device).repeat_interleave(counts)
+
+
 def unbatch(union: CellComplex) -> list[CellComplex]:
     """The complexes of a union, one by one; undoes :func:`batch`."""
-    return [single(union, i) for i in range(union.num_complexes)]
+    from topodiff.complexes.complex import CellComplex
+
+    if not isinstance(union, CellComplex):
+        raise TypeError(f"unbatch() takes one CellComplex, got {type(union).__name__}")
+    return list(parts(union, 0, union.num_complexes))

@@ -19,7 +19,7 @@ from topodiff.complexes.cells import (
 )
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
-from topodiff.complexes.whole import whole_numbers
+from topodiff.complexes.whole import whole_number, whole_numbers
 from topodiff.kernels import enumerate as enumeration
 
 
@@ -87,7 +87,8 @@ def from_edges(
 
     Further keyword arguments (x, positions, y, ...) are passed to :class:`CellComplex`.
     """
-    edges, _ = canonical_edges(_check_count(num_vertices), edge_index, self_loops)
+    num_vertices = _check_count(num_vertices)
+    edges, _ = canonical_edges(num_vertices, edge_index, self_loops)
     return CellComplex((num_vertices, edges.shape[1]), [edge_boundary(edges)], **data)
 
 
@@ -112,7 +113,8 @@ def from_rings(
         ValueError: for a ring of fewer than three vertices, with a repeated vertex, or that steps
             between vertices not joined by an edge.
     """
-    edges, _ = canonical_edges(_check_count(num_vertices), edge_index, self_loops)
+    num_vertices = _check_count(num_vertices)
+    edges, _ = canonical_edges(num_vertices, edge_index, self_loops)
     cycles = canonical_rings(as_ragged(rings))
     boundary = ring_boundary(num_vertices, edges, cycles)
     shape = (num_vertices, edges.shape[1], cycles.ptr.numel() - 1)
@@ -183,21 +185,37 @@ def from_simplices(
         ValueError: for a repeated vertex in a simplex, a vertex out of range, or a missing face.
     """
     if isinstance(simplices, Mapping):
-        rows = {int(r): whole_numbers("vertices", t) for r, t in simplices.items()}
+        rows = {
+            whole_number("rank of simplices", r, 0): whole_numbers("vertices", t)
+            for r, t in simplices.items()
+        }
     else:
         rows = _close_downwards(tuple(map(operator.index, s)) for s in simplices)
     if num_vertices is None:
         num_vertices = 1 + max((int(t.max()) for t in rows.values() if t.numel()), default=-1)
     num_vertices = _check_count(num_vertices)
     _check_simplices(rows.pop(0, torch.zeros(0, 1).long()), 0, num_vertices)
-    shape, boundaries = [num_vertices], []
+    checked = [
+        _check_simplices(rows.get(r, torch.zeros(0, r + 1).long()), r, num_vertices)
+        for r in range(1, max(rows, default=0) + 1)
+    ]
+    shape = [num_vertices, *map(len, checked)]
+    return CellComplex(shape, simplicial_boundaries(checked, num_vertices), **data)
+
+
+def simplicial_boundaries(rows: Iterable[Tensor], num_vertices: int) -> list[tuple[Tensor, Tensor]]:
+    """Boundaries (index, sign) of the simplices of ranks 1, 2, ...: rising rows (n_r, r + 1), in
+    lexicographic order, each once.
+
+    Raises:
+        ValueError: for a missing face.
+    """
+    boundaries: list[tuple[Tensor, Tensor]] = []
     keys: list[Tensor] = []
-    for r in range(1, max(rows, default=0) + 1):
-        simplex = _check_simplices(rows.get(r, torch.zeros(0, r + 1).long()), r, num_vertices)
-        boundaries.append(_simplex_boundary(simplex, num_vertices, keys))
-        keys.append(_simplex_keys(simplex, num_vertices, keys))
-        shape.append(len(simplex))
-    return CellComplex(shape, boundaries, **data)
+    for simplices in rows:
+        boundaries.append(_simplex_boundary(simplices, num_vertices, keys))
+        keys.append(_simplex_keys(simplices, num_vertices, keys))
+    return boundaries
 
 
 def _close_downwards(simplices: Iterable[tuple[int, ...]]) -> dict[int, Tensor]:
@@ -222,7 +240,11 @@ def _check_simplices(rows: Tensor, rank: int, num_vertices: int) -> Tensor:
         raise ValueError(
             f"simplex {simplex} repeats a vertex or leaves the range 0 to {num_vertices - 1}"
         )
-    return torch.unique(rows, dim=0)
+    ptr = (rank + 1) * torch.arange(len(rows) + 1)
+    rows = rows[lexicographic_order(Ragged(ptr, rows.flatten()))]
+    new = torch.ones(len(rows), dtype=torch.bool)
+    new[1:] = (rows.diff(dim=0) != 0).any(1)
+    return rows[new]
 
 
 def _simplex_keys(rows: Tensor, num_vertices: int, keys: list[Tensor]) -> Tensor:
@@ -263,6 +285,11 @@ def _simplex_boundary(rows: Tensor, num_vertices: int, keys: list[Tensor]) -> tu
 
 
 def _check_count(num_vertices: int) -> int:
-    if isinstance(num_vertices, bool) or int(num_vertices) != num_vertices or num_vertices < 0:
+    try:
+        count = int(num_vertices)
+        whole = count == num_vertices and not isinstance(num_vertices, bool)
+    except (TypeError, ValueError, OverflowError):  # no number, NaN, infinite
+        whole = False
+    if not whole or count < 0:
         raise ValueError(f"num_vertices must be a whole number >= 0, got {num_vertices!r}")
-    return int(num_vertices)
+    return count

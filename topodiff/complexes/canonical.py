@@ -18,6 +18,7 @@ from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
 from topodiff.complexes.validation import (
     check_boundary_of_boundary,
+    check_counts,
     check_incidence,
     check_no_parallel_edges,
 )
@@ -47,7 +48,7 @@ def canonical_form(
             of a boundary is not 0.
         TypeError: where indices or signs are not whole numbers.
     """
-    shape = tuple(int(n) for n in shape)
+    shape = check_counts(shape)
     if set(boundaries) != set(range(1, len(shape))):
         raise ValueError(
             f"shape {shape} needs boundaries of ranks {list(range(1, len(shape)))}, "

@@ -34,19 +34,30 @@ def cell_vertices(complex: CellComplex, rank: int) -> Ragged:
         ptr = 2 * torch.arange(complex.shape[1] + 1, device=tail_and_head.device)
         return Ragged(ptr, tail_and_head)
     if rank == 2:
-        return boundary_walk(complex.edge_index, complex.incidence(2))
+        # the sign of an edge from its smaller to its larger vertex; 1 unless reoriented
+        upward = complex.boundary_sign(1)[1::2]
+        return boundary_walk(complex.edge_index, upward, complex.incidence(2))
     return vertex_sets(cell_vertices(complex, rank - 1), complex.incidence(rank), complex.shape[0])
 
 
-def boundary_walk(edges: Tensor, incidence: Incidence) -> Ragged:
-    """Vertices of 2-cells in the order in which their signed boundary runs through them.
+def boundary_walk(edges: Tensor, upward: Tensor, incidence: Incidence) -> Ragged:
+    """Vertices of 2-cells in the order in which their signed boundary runs through them, or
+    against it, so that the first edge of the cell leads up.
 
     The walk starts on the first edge of the cell. Every step is taken for all cells at once.
+
+    Args:
+        edges: (2, m) smaller and larger vertex of every edge.
+        upward: (m,) 1 for an edge oriented from its smaller to its larger vertex, or -1.
+        incidence: between edges and 2-cells.
 
     Raises:
         ValueError: where the boundary of a 2-cell is not one simple closed cycle.
     """
-    forward = incidence.sign > 0
+    ptr = incidence.cell_ptr
+    _name_cells("has no edges", (ptr.diff() == 0).nonzero())
+    direction = incidence.sign * upward[incidence.face]
+    forward = direction == direction[ptr[:-1]][incidence.cell]
     tail, head = edges[:, incidence.face]
     source, target = torch.where(forward, tail, head), torch.where(forward, head, tail)
     num_vertices = int(edges.max()) + 1 if edges.numel() else 0
@@ -56,8 +67,6 @@ def boundary_walk(edges: Tensor, incidence: Incidence) -> Ragged:
     _name_cells("has a boundary that is not closed", incidence.cell[leaving[place] != arriving])
     _name_cells("visits a vertex twice", incidence.cell[order[1:]][leaving.diff() == 0])
     following = order[place]
-    ptr = incidence.cell_ptr
-    _name_cells("has no edges", (ptr.diff() == 0).nonzero())
     out = torch.empty_like(source)
     current, at, end = ptr[:-1], ptr[:-1], ptr[1:]
     step = 0

@@ -223,8 +223,7 @@ class CellComplex:
 
     def membership(self, rank: int) -> Tensor:
         """(n_rank,) the number of the complex to which each cell belongs."""
-        counts = self.ptr[rank].diff()
-        return torch.arange(self.num_complexes, device=counts.device).repeat_interleave(counts)
+        return batching.membership(self, rank)
 
     def select(self, indices: Sequence[int] | Tensor) -> CellComplex:
         """The disjoint union of the given complexes of this union, in the given order."""
@@ -233,11 +232,12 @@ class CellComplex:
     def __len__(self) -> int:
         return self.num_complexes
 
-    def __getitem__(self, index: int | slice) -> CellComplex:
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> CellComplex:
+        """One complex of the union by its number; the union of several by a slice or numbers."""
         return batching.single(self, index)
 
     def __iter__(self) -> Iterator[CellComplex]:
-        return (self[i] for i in range(len(self)))
+        return batching.parts(self, 0, len(self))
 
     # -- moving, saving, showing -----------------------------------------------------------------
 
@@ -271,13 +271,13 @@ class CellComplex:
         non_blocking: bool = False,
     ) -> CellComplex:
         """Move to a device and/or change the dtype of all floating-point data."""
-        return self._map(
-            lambda t: t.to(
-                device=device,
-                dtype=dtype if dtype is not None and t.is_floating_point() else None,
-                non_blocking=non_blocking,
-            )
-        )
+        validation.check_move(device, dtype)
+
+        def move(t: Tensor) -> Tensor:
+            own = dtype if t.is_floating_point() else None
+            return t.to(device=device, dtype=own, non_blocking=non_blocking)
+
+        return self._map(move)
 
     def pin_memory(self) -> CellComplex:
         """Copy into page-locked memory (called by ``DataLoader(pin_memory=True)``)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +52,11 @@ def betti_numbers(complex: CellComplex, field: int | str = "rationals") -> list[
     boundary matrices modulo p.
     """
     prime = RATIONALS_PRIME if field == "rationals" else field
-    if not isinstance(prime, int) or not 2 <= prime <= LARGEST_PRIME or not _is_prime(prime):
+    if (
+        not isinstance(prime, Integral)
+        or not 2 <= prime <= LARGEST_PRIME
+        or not _is_prime(prime := int(prime))
+    ):
         raise ValueError(f'field is "rationals" or a prime up to {LARGEST_PRIME}, got {field!r}')
     if is_simplicial(complex):
         return _betti_simplicial(complex, prime)

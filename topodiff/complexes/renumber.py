@@ -10,6 +10,7 @@ from torch import Tensor
 
 from topodiff.complexes.canonical import canonical_form, inverse_permutation
 from topodiff.complexes.complex import CellComplex
+from topodiff.complexes.whole import whole_numbers
 
 
 class Renumbered(NamedTuple):
@@ -29,7 +30,12 @@ def renumber(complex: CellComplex, order: Tensor, *, oriented: bool = False) -> 
         order: (n_0,) a permutation: vertex k is ``order[k]`` of before.
         oriented: data ``x`` on cells of rank 1 and above changes sign with the orientation of its
             cell, as a flow does.
+
+    Raises:
+        ValueError: for a union of several, or an ``order`` that is no permutation.
+        TypeError: for an ``order`` that does not hold whole numbers.
     """
+    order = _check_order(complex, order)
     boundaries = {
         r: (complex.boundary_index(r), complex.boundary_sign(r)) for r in range(1, complex.rank + 1)
     }
@@ -53,6 +59,18 @@ def renumber(complex: CellComplex, order: Tensor, *, oriented: bool = False) -> 
         y=complex.y,
     )
     return Renumbered(moved, orders, form.flip)
+
+
+def _check_order(complex: CellComplex, order: Tensor) -> Tensor:
+    if complex.num_complexes != 1:
+        raise ValueError(f"renumber() takes one complex, got a union of {complex.num_complexes}")
+    order, count = whole_numbers("order", order), complex.num_cells(0)
+    if order.shape != (count,) or not torch.equal(order.sort().values, torch.arange(count)):
+        raise ValueError(
+            f"order must hold each of the vertices 0 to {count - 1} once, got "
+            f"{tuple(order.shape)} {order.tolist()[:10]}"
+        )
+    return order
 
 
 def _column(sign: Tensor, like: Tensor) -> Tensor:

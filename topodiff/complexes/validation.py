@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,9 +23,7 @@ def check_shape(
     ptr: Sequence[Tensor] | None,
 ) -> tuple[int, ...]:
     """One number of cells and one ptr per rank, one boundary per rank above 0."""
-    shape = tuple(int(n) for n in shape)
-    if not shape or min(shape) < 0:
-        raise ValueError(f"shape must be (n_0, ..., n_R) with counts of at least 0, got {shape}")
+    shape = check_counts(shape)
     if len(boundaries) != len(shape) - 1:
         raise ValueError(
             f"a complex of shape {shape} needs {len(shape) - 1} boundaries, one for each rank "
@@ -34,13 +34,34 @@ def check_shape(
     return shape
 
 
+def check_counts(shape: Sequence[int]) -> tuple[int, ...]:
+    """One whole number of cells per rank."""
+    try:
+        counts = tuple(map(operator.index, shape))
+    except TypeError:
+        counts = ()
+    if not counts or min(counts) < 0:
+        raise ValueError(
+            f"shape must be (n_0, ..., n_R) with whole counts of at least 0, got {shape!r}"
+        )
+    return counts
+
+
 def check_ranks(field: str, data: Mapping[int, Tensor] | None) -> dict[int, Tensor]:
     """Data by rank."""
     if data is None:
         return {}
-    if not isinstance(data, Mapping) or not all(isinstance(r, int) for r in data):
+    if not isinstance(data, Mapping) or not all(isinstance(r, Integral) for r in data):
         raise TypeError(f"{field} must be a dict from rank to tensor, got {type(data).__name__}")
-    return dict(data)
+    return {int(r): t for r, t in data.items()}
+
+
+def check_move(device: object, dtype: object) -> None:
+    """The arguments of ``to()``; unlike those of a tensor's they are no dtype alone."""
+    if not isinstance(device, torch.device | str | int | None):
+        raise TypeError(f"to() takes a device, and dtype=... by name, got {device!r}")
+    if not isinstance(dtype, torch.dtype | None):
+        raise TypeError(f"dtype must be a torch.dtype, got {dtype!r}")
 
 
 def check_data(complex: CellComplex) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.whole import LARGEST, whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import (
     Lifting,
@@ -14,6 +14,8 @@ from topodiff.liftings.base import (
     to_tensors,
 )
 
+_MOST = 1000  # a simplex of rank 63 has more faces than 64 bits can count
+
 
 @register("clique")
 class CliqueLifting(Lifting):
@@ -23,18 +25,18 @@ class CliqueLifting(Lifting):
 
     Args:
         max_rank: largest rank of a simplex (2: triangles, 3: tetrahedra), at least 1.
-        max_cells: a graph with more simplices of rank >= 1 raises an error instead of filling the
-            memory.
+        max_cells: more simplices of rank >= 1, over all graphs of a union, raise an error instead
+            of filling the memory.
 
     Raises:
-        ValueError: for a ``max_rank`` below 1, or more than ``max_cells`` simplices.
+        ValueError: for a ``max_rank`` below 1 or above 1000, or more than ``max_cells`` simplices.
     """
 
     lifts_unions = True
 
     def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
-        self.max_rank = whole_number("max_rank", max_rank, 1)
-        self.max_cells = whole_number("max_cells", max_cells, 0)
+        self.max_rank = whole_number("max_rank", max_rank, 1, _MOST)
+        self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         graph = graph_of(complex)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from collections.abc import Iterator
 from math import comb
 
 import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.incidence import count_to_ptr
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.build import simplicial_boundaries
+from topodiff.complexes.incidence import count_to_ptr, segment_positions
+from topodiff.complexes.whole import LARGEST, whole_number
 from topodiff.liftings.base import Lifting, attach, register
 
 
@@ -28,8 +29,8 @@ class NeighborhoodLifting(Lifting):
     """
 
     def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
-        self.max_rank = whole_number("max_rank", max_rank, 1)
-        self.max_cells = whole_number("max_cells", max_cells, 0)
+        self.max_rank = whole_number("max_rank", max_rank, 1, LARGEST)
+        self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         n = complex.shape[0]
@@ -37,12 +38,8 @@ class NeighborhoodLifting(Lifting):
         order = torch.argsort(both[0] * n + both[1])
         ptr, neighbour = count_to_ptr(both[0], n), both[1][order]
         self._check_size(ptr.diff())
-        rows = {r: _subsets(ptr, neighbour, r + 1) for r in range(1, self.max_rank + 1)}
-        found = CellComplex.from_simplices(rows, num_vertices=n)
-        return attach(
-            complex.skeleton(0),
-            [(found.boundary_index(r), found.boundary_sign(r)) for r in range(1, found.rank + 1)],
-        )
+        rows = _subsets(ptr, neighbour, n, self.max_rank)
+        return attach(complex.skeleton(0), simplicial_boundaries(rows, n))
 
     def _check_size(self, degree: Tensor) -> None:
         values, counts = torch.unique(degree, return_counts=True)
@@ -58,11 +55,19 @@ class NeighborhoodLifting(Lifting):
             )
 
 
-def _subsets(ptr: Tensor, neighbour: Tensor, size: int) -> Tensor:
-    """All different subsets of ``size`` vertices of the neighbourhoods; one step per degree."""
-    degree = ptr.diff()
-    found = [torch.zeros(0, size, dtype=torch.long)]
-    for d in torch.unique(degree[degree >= size]).tolist():
-        own = neighbour[ptr[:-1][degree == d][:, None] + torch.arange(d)]
-        found.append(own[:, torch.tensor(list(combinations(range(d), size)))].reshape(-1, size))
-    return torch.unique(torch.cat(found), dim=0)
+def _subsets(ptr: Tensor, neighbour: Tensor, n: int, max_rank: int) -> Iterator[Tensor]:
+    """All different subsets of 2, ..., ``max_rank`` + 1 vertices of the neighbourhoods, sorted.
+
+    Every subset in every neighbourhood grows by each later neighbour at once. Those with the same
+    vertices have the same number, so one sort of (number, next vertex) finds the different ones.
+    """
+    end = ptr[1:].repeat_interleave(ptr.diff())
+    last, number = torch.arange(neighbour.numel()), neighbour  # place of the last vertex, number
+    rows = torch.arange(n)[:, None]
+    for _ in range(max_rank):
+        count = end[last] - last - 1
+        number = number.repeat_interleave(count)
+        last = segment_positions(last + 1, count)
+        key, number = torch.unique(number * n + neighbour[last], return_inverse=True)
+        rows = torch.cat([rows[key // max(n, 1)], key[:, None] % max(n, 1)], 1)
+        yield rows

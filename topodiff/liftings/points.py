@@ -12,9 +12,13 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.whole import LARGEST, whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import Lifting, attach, register, to_tensors
+
+# powers of two: coordinates of which the squares are floats, and lengths beyond all distances then
+_LARGE = 500
+_MOST = 511
 
 
 class PointLifting(Lifting):
@@ -65,17 +69,23 @@ class VietorisRipsLifting(PointLifting):
             raise ValueError(f"max_distance must be a number >= 0, got {max_distance!r}")
         self.max_distance = float(max_distance)
         self.max_rank = whole_number("max_rank", max_rank, 1)
-        self.max_cells = whole_number("max_cells", max_cells, 0)
+        self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:
-        tree = cKDTree(_coordinates(complex))
-        count = (int(tree.count_neighbors(tree, self.max_distance)) - len(tree.data)) // 2
+        given = _coordinates(complex)
+        points, distance = _scaled(given, self.max_distance, _LARGE)
+        # squares of smaller distances vanish; only smaller coordinates have them
+        small = (given != 0) & (abs(points) < 2.0**-480)
+        if distance < 2.0**-_LARGE and bool(small.any()):
+            raise ValueError(f"max_distance={self.max_distance} and {_too_small(given, small)}")
+        tree = cKDTree(points)
+        count = (int(tree.count_neighbors(tree, distance)) - len(tree.data)) // 2
         if count > self.max_cells:
             raise ValueError(
                 f"{count} pairs of points are within {self.max_distance}, more than "
                 f"max_cells={self.max_cells}: choose a smaller max_distance"
             )
-        pairs = tree.query_pairs(self.max_distance, output_type="ndarray")
+        pairs = tree.query_pairs(distance, output_type="ndarray")
         edges = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].astype(np.int64)
         boundaries = enumerate.clique_boundaries(
             complex.shape[0], np.ascontiguousarray(edges), self.max_rank, self.max_cells
@@ -103,10 +113,14 @@ class AlphaLifting(PointLifting):
         self.max_rank = None if max_rank is None else whole_number("max_rank", max_rank, 1)
 
     def lift(self, complex: CellComplex) -> CellComplex:
-        points = _coordinates(complex)
+        given = _coordinates(complex)
+        points, radius = _scaled(given, self.max_radius, 0)
+        vanished = (given != 0) & (points == 0)
+        if bool(vanished.any()):
+            raise ValueError(_too_small(given, vanished))
         max_rank = self.max_rank or points.shape[1]
         tree = gudhi.AlphaComplex(points=points).create_simplex_tree(
-            max_alpha_square=self.max_radius**2
+            max_alpha_square=math.inf if radius == 2.0**_MOST else radius**2
         )
         # gudhi's tree gives its simplices one by one only
         simplices: list[list[list[int]]] = [[] for _ in range(max_rank + 1)]
@@ -126,3 +140,19 @@ class AlphaLifting(PointLifting):
 def _coordinates(complex: CellComplex) -> np.ndarray:
     assert complex.positions is not None
     return complex.positions.detach().double().numpy()
+
+
+def _too_small(points: np.ndarray, small: np.ndarray) -> str:
+    return (
+        f"coordinates of {abs(points[small]).min()} are too small beside others of "
+        f"{abs(points).max()}: lift the points near 0 alone"
+    )
+
+
+def _scaled(points: np.ndarray, length: float, exponent: int) -> tuple[np.ndarray, float]:
+    """Points and a length times the power of two that takes the largest coordinate below
+    2^``exponent``, so that squares neither overflow nor vanish. The length is at most 2^511."""
+    largest = np.abs(points).max(initial=0.0)
+    shift = exponent - int(np.frexp(largest)[1]) if largest else 0
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ldexp(points, shift), min(float(np.ldexp(length, shift)), 2.0**_MOST)

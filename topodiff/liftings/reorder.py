@@ -6,6 +6,7 @@ import torch
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.interop.graph import Graph
 from topodiff.complexes.renumber import renumber
 from topodiff.liftings.base import Lifting, register
 
@@ -19,8 +20,9 @@ class ReorderLifting(Lifting):
     products with Laplacians several times faster (``benchmarks/kernels_sheaf.py``); it does nothing
     for random graphs, nor for graphs that fit the cache.
 
-    All data moves along. ``labels[0]`` holds the numbers that the vertices had before, unless there
-    are labels already: order what is not in the complex, such as classes and masks, by it.
+    All data moves along. ``labels[0]`` holds the numbers that the vertices had before (in a union,
+    their numbers in it), unless there are labels already: order what is not in the complex, such
+    as classes and masks, by it.
 
     Args:
         oriented: data ``x`` on cells of rank 1 and above changes sign with the orientation of its
@@ -30,10 +32,15 @@ class ReorderLifting(Lifting):
     def __init__(self, oriented: bool = False) -> None:
         self.oriented = oriented
 
+    def read(self, graph: Graph) -> CellComplex:
+        """The input as a complex, with the numbers of its vertices (in a union, those there)."""
+        complex = super().read(graph)
+        if 0 in complex.labels:
+            return complex
+        vertices = torch.arange(complex.num_cells(0), device=complex.device)
+        return complex.replace(labels={**complex.labels, 0: vertices})
+
     def lift(self, complex: CellComplex) -> CellComplex:
-        if 0 not in complex.labels:
-            vertices = torch.arange(complex.num_cells(0))
-            complex = complex.replace(labels={**complex.labels, 0: vertices})
         if complex.num_cells(1) == 0:
             return complex
         B = abs(complex.incidence_matrix(1))

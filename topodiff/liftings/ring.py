@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.whole import LARGEST, whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import (
     Lifting,
@@ -37,8 +37,8 @@ class RingLifting(Lifting):
     lifts_unions = True
 
     def __init__(self, max_ring_size: int = 6, max_rings: int = 10_000_000) -> None:
-        self.max_ring_size = whole_number("max_ring_size", max_ring_size, 3)
-        self.max_rings = whole_number("max_rings", max_rings, 0)
+        self.max_ring_size = whole_number("max_ring_size", max_ring_size, 3, LARGEST)
+        self.max_rings = whole_number("max_rings", max_rings, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:
         graph = graph_of(complex)

@@ -49,7 +49,7 @@ def assert_permutation_equivariant(
         for seed in range(seeds):
             moved = renumber(complex, seed, oriented=oriented)
             after = function(moved.complex)
-            for name, old, new, rank in _pairs(before, after):
+            for name, old, new, rank in _pairs(before, after, complex):
                 if rank is not None:
                     old = old[moved.order[rank]]
                     old = _times(moved.flip[rank], old) if oriented else old
@@ -77,16 +77,29 @@ def assert_orientation_equivariant(
         before = function(complex)
         for seed in range(seeds):
             turned, flip = reorient(complex, seed)
-            for name, old, new, rank in _pairs(before, function(turned)):
+            for name, old, new, rank in _pairs(before, function(turned), complex):
                 old = old if rank is None else _times(flip[rank], old)
                 assert_close(new, old, f"{name} with cells reoriented", tolerance)
 
 
-def _pairs(before: Output, after: Output) -> list[tuple[str, Tensor, Tensor, int | None]]:
+def _pairs(
+    before: Output, after: Output, complex: CellComplex
+) -> list[tuple[str, Tensor, Tensor, int | None]]:
+    """Name, both tensors, and the rank of the cells that they stand on."""
     if isinstance(before, Tensor) and isinstance(after, Tensor):
         return [("the result", before, after, None)]
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         raise TypeError(f"expected a tensor or a dict by rank, got {type(before).__name__}")
     if before.keys() != after.keys():
         raise AssertionError(f"the result has ranks {sorted(after)}, before {sorted(before)}")
-    return [(f"rank {r} of the result", before[r], after[r], r) for r in before]
+    for r, values in before.items():
+        if not 0 <= r <= complex.rank and len(values):
+            raise ValueError(
+                f"the result has {len(values)} rows of rank {r}, but the complex has ranks 0 to "
+                f"{complex.rank}"
+            )
+    # a model for more ranks than the complex has gives no rows there, and nothing moves
+    known = range(complex.rank + 1)
+    return [
+        (f"rank {r} of the result", before[r], after[r], r if r in known else None) for r in before
+    ]

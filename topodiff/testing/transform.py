@@ -8,6 +8,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex, batch
 from topodiff.complexes.renumber import Renumbered
 from topodiff.complexes.renumber import renumber as renumber_by
+from topodiff.complexes.storage import from_tensors, to_tensors
 
 
 def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renumbered:
@@ -23,14 +24,19 @@ def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renu
     generator = torch.Generator().manual_seed(seed)
     if complex._ptr is None:
         return _renumber_one(complex, generator, oriented)
-    parts = [_renumber_one(part, generator, oriented) for part in complex]
+    if len(complex) == 0:
+        nothing = [torch.zeros(0, dtype=torch.long)] * (complex.rank + 1)
+        return Renumbered(complex, nothing, nothing)
+    # parts with all ranks of the union, so that none is lost where no part has cells of it
+    parts = [_renumber_one(complex.select([i]), generator, oriented) for i in range(len(complex))]
     order, flip = [], []
     for r, ptr in enumerate(complex.ptr):
         starts = zip(parts, ptr.tolist(), strict=False)
-        has_rank = [(p, start) for p, start in starts if p.complex.rank >= r]
-        order.append(torch.cat([p.order[r] + start for p, start in has_rank]))
-        flip.append(torch.cat([p.flip[r] for p, _ in has_rank]))
-    return Renumbered(batch([p.complex for p in parts]), order, flip)
+        order.append(torch.cat([p.order[r] + start for p, start in starts]))
+        flip.append(torch.cat([p.flip[r] for p in parts]))
+    moved = batch([p.complex for p in parts])
+    tensors = {**to_tensors(moved), "ranks": complex.ranks}
+    return Renumbered(from_tensors(moved.shape, tensors), order, flip)
 
 
 def _renumber_one(complex: CellComplex, generator: torch.Generator, oriented: bool) -> Renumbered:

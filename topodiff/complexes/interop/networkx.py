@@ -11,6 +11,7 @@ from torch import Tensor
 
 from topodiff.complexes.build import canonical_edges, edge_boundary
 from topodiff.complexes.complex import CellComplex
+from topodiff.complexes.whole import LARGEST
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -87,15 +88,30 @@ def _column(rows: _Rows, key: str) -> Tensor:
     for name, data in rows:
         if key not in data:
             raise ValueError(f"{name} has no attribute {key!r}; it has {sorted(map(str, data))}")
-        value = np.asarray(data[key]).reshape(-1)
-        if value.dtype.kind not in "biuf":
-            raise ValueError(f"{name} has {key} = {data[key]!r}, which is not numeric")
+        value = _numbers(f"{name} has {key} = {data[key]!r}", data[key])
         if width not in (None, value.size):
             raise ValueError(f"{name} has {value.size} values for {key!r}, the others {width}")
         values.append(value)
         width = value.size
     column = torch.as_tensor(np.stack(values)) if values else torch.zeros(0, 1)
     return column.to(torch.get_default_dtype()) if column.is_floating_point() else column
+
+
+def _numbers(name: str, given: Any) -> np.ndarray:
+    """A number or an array of numbers, flat."""
+    if isinstance(given, Tensor) and given.requires_grad:
+        raise ValueError(f"{name}, but gradients do not pass through a graph: give it detached")
+    if isinstance(given, Tensor):
+        given = (given.double() if given.is_floating_point() else given).cpu()  # numpy has fewer
+    try:
+        value = np.asarray(given).reshape(-1)
+    except (TypeError, ValueError):  # lists of different length, types that numpy does not know
+        value = np.asarray([None])
+    if value.dtype.kind not in "biuf":
+        raise ValueError(f"{name}, which is not numeric, or not in 64 bits")
+    if value.dtype == np.uint64 and (value > LARGEST).any():
+        raise ValueError(f"{name}, which is more than {LARGEST}")
+    return value.astype(np.int64) if value.dtype == np.uint64 else value
 
 
 def _if_any(data: Mapping[int, Tensor | None]) -> dict[int, Tensor]:

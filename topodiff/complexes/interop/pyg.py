@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,7 +26,8 @@ def from_pyg(data: Data, *, conflicts: str = "error", self_loops: str = "error")
     Args:
         data: edges in one or both directions, in any order, repeated or not.
         conflicts: edges have one value where ``edge_index`` has two directions. Where these (or
-            repetitions) differ: ``"error"``, or ``"mean"`` to take their mean.
+            repetitions) differ: ``"error"``, or ``"mean"`` to take their mean. The gradient is
+            that of the mean in any case.
         self_loops: ``"error"`` or ``"drop"``.
 
     Raises:
@@ -89,8 +90,11 @@ def _reduce(
     if values.shape[:1] != place.shape:
         raise ValueError(f"{name} has shape {tuple(values.shape)} for {place.numel()} edges")
     values, place = values[place >= 0], place[place >= 0]
-    out = values.new_empty(edges.shape[1], *values.shape[1:])
-    out[place] = values
+    one = place.new_empty(edges.shape[1])
+    one[place] = torch.arange(place.numel(), device=place.device)
+    count = torch.bincount(place, minlength=edges.shape[1])
+    count = count.reshape(-1, *[1] * (values.dim() - 1))
+    out = _OneOfEach.apply(values, one, place, count)
     kept = out[place]
     same = (kept == values) | ((kept != kept) & (values != values))  # NaN equals NaN
     bad = (~same).unsqueeze(-1).flatten(1).any(1)
@@ -102,10 +106,26 @@ def _reduce(
             f"{name} of edge ({u}, {v}) differs between its directions or repetitions; "
             'conflicts="mean" takes the mean'
         )
-    count = torch.bincount(place, minlength=edges.shape[1])
     values = values if values.is_floating_point() else values.to(torch.get_default_dtype())
-    total = values.new_zeros(out.shape).index_add_(0, place, values)
-    return total / count.reshape(-1, *[1] * (values.dim() - 1))
+    mean = values.new_zeros(out.shape).index_add_(0, place, values) / count
+    differs = torch.zeros_like(count, dtype=torch.bool)
+    differs[place[bad]] = True
+    return torch.where(differs, mean, out.to(mean.dtype))
+
+
+class _OneOfEach(torch.autograd.Function):
+    """``values[one]``, exactly, where all rows of the same ``place`` are equal; its gradient is
+    that of their mean, so that rows which are equal stay so in training."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, one: Tensor, place: Tensor, count: Tensor) -> Tensor:
+        ctx.save_for_backward(place, count)
+        return values[one]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        place, count = ctx.saved_tensors
+        return (gradient / count)[place], None, None, None
 
 
 def to_pyg(complex: CellComplex) -> Data:

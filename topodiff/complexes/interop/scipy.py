@@ -44,6 +44,8 @@ def from_scipy(matrix: sp.sparray | Sequence[sp.sparray]) -> CellComplex:
 def _from_adjacency(matrix: sp.sparray) -> CellComplex:
     matrix = matrix.tocsr()
     rows, columns = matrix.shape
+    if np.isnan(matrix.data).any():
+        raise ValueError("the adjacency matrix holds NaN: an edge has a weight, or there is none")
     if rows != columns or (matrix != matrix.T).nnz:
         raise ValueError(
             f"an adjacency matrix is square and symmetric, this one ({rows} x {columns}) is not; "

@@ -1,10 +1,12 @@
 // Induced (chordless) cycles of a graph, each once, and the signed boundary of the 2-cells on them.
 //
-// A cycle is written from its smallest vertex s, then the smaller of the two neighbours of s on it. One search per
-// s extends paths s, a, ... through vertices greater than s:
+// A cycle is written from its smallest vertex, then the smaller of that vertex's two neighbours on it. One search per
+// vertex s finds the cycles through s that are left, as paths s, a, ..., b with a < b, and then takes s away:
 //   * vertices of degree < 2 are peeled off, also after each s is done, so what is not on a cycle costs nothing;
+//   * s goes from high degree to low (Chiba and Nishizeki 1985), so no path walks the neighbours of a larger hub;
 //   * a path of p vertices goes to w only if p + dist(s, w) <= max_length;
-//   * blocked[w] counts the neighbours of w on the path (apart from its two ends), so chords are seen in O(1);
+//   * chord[w] is the first place on the path, after s, that is next to w, so chords are seen in O(1), and the
+//     neighbours of a vertex on the path are marked once, not for each way on;
 //   * once many steps in a row found nothing, a step must first show a shortest way back to s, which closes an
 //     induced cycle. So time is polynomial per cycle found, and a bound on cycles is a bound on time.
 #pragma once
@@ -31,17 +33,19 @@ class InducedCycles {
     build(n, m, edges, first);
     limit_ = static_cast<std::size_t>(std::max<int64_t>(limit, 0));
     max_length_ = static_cast<int32_t>(std::min(max_length, n));
-    for (int32_t s = 0; s < n; ++s) {
+    sort_starts();
+    for (const int32_t s : starts_) {
       if (degree_[s] < 2) continue;
       if (!search(s)) return false;
       remove(s);
     }
-    append_by_length(first, out);
+    append_sorted(first, out);
     return true;
   }
 
  private:
   static constexpr int64_t kPatience = 64;  // steps that may find nothing before a step needs a certificate
+  static constexpr int32_t kFree = INT32_MAX;
 
   void build(int64_t n, int64_t m, const int64_t* edges, int64_t first) {
     row_.assign(n + 1, 0);
@@ -56,7 +60,7 @@ class InducedCycles {
       neighbour_[cursor_[v]++] = u;
     }
     distance_.assign(n, -1);
-    blocked_.assign(n, 0);
+    chord_.assign(n, kFree);
     seen_.assign(n, 0);
     stamp_ = idle_ = 0;
     patience_ = kPatience;
@@ -79,6 +83,14 @@ class InducedCycles {
           queue_.push_back(w);
         }
       }
+  }
+
+  // What is left of the vertices, by falling degree.
+  void sort_starts() {
+    starts_.clear();
+    for (int32_t v = 0; v < static_cast<int32_t>(degree_.size()); ++v)
+      if (degree_[v] > 1) starts_.push_back(v);
+    std::stable_sort(starts_.begin(), starts_.end(), [this](int32_t u, int32_t v) { return degree_[u] > degree_[v]; });
   }
 
   // Distance from s where a cycle of max_length through s can reach, -1 elsewhere. The ball is in ball_.
@@ -109,44 +121,65 @@ class InducedCycles {
   // All cycles s, a, ..., b with b > a.
   bool extend(int32_t s, int32_t a) {
     path_.assign({s, a});
+    marked_ = 1;  // s marks nothing: what is next to it is where a cycle closes
     cursor_[a] = row_[a];
-    blocked_[a] = 1;
-    while (path_.size() > 1) {
-      const int32_t u = path_.back();
+    chord_[a] = 0;
+    bool within_limit = true;
+    while (within_limit && path_.size() > 1) {
+      const int32_t u = path_.back(), place = static_cast<int32_t>(path_.size()) - 1;
       if (cursor_[u] == row_[u + 1]) {
         pop();
         continue;
       }
       const int32_t w = neighbour_[cursor_[u]++];
-      const int32_t length = static_cast<int32_t>(path_.size()) + distance_[w];
-      if (distance_[w] <= 0 || blocked_[w] > 0 || length > max_length_) continue;
+      const int32_t length = place + 1 + distance_[w];
+      if (distance_[w] <= 0 || chord_[w] < place || length > max_length_) continue;
       if (distance_[w] > 1) {
         push(w);
         if (++idle_ > patience_ && !certify(w, a)) pop();
       } else if (w > a) {
-        if (lengths_.size() == limit_) return false;
-        found_.insert(found_.end(), path_.begin(), path_.end());
-        found_.push_back(w);
-        lengths_.push_back(length);
-        idle_ = 0;
+        within_limit = lengths_.size() < limit_;
+        if (within_limit) record(w);
       }
     }
-    blocked_[a] = 0;
-    return true;
+    chord_[a] = kFree;
+    return within_limit;
   }
 
   void push(int32_t w) {
-    const int32_t u = path_.back();
-    for (int64_t e = row_[u]; e < row_[u + 1]; ++e) ++blocked_[neighbour_[e]];
+    if (marked_ < path_.size()) {
+      const int32_t u = path_.back(), place = static_cast<int32_t>(marked_++);
+      for (int64_t e = row_[u]; e < row_[u + 1]; ++e) {
+        int32_t& chord = chord_[neighbour_[e]];
+        if (chord == kFree) chord = place;
+      }
+    }
     path_.push_back(w);
     cursor_[w] = row_[w];
   }
 
   void pop() {
-    path_.pop_back();
     const int32_t u = path_.back();
-    if (path_.size() == 1) return;
-    for (int64_t e = row_[u]; e < row_[u + 1]; ++e) --blocked_[neighbour_[e]];
+    if (marked_ == path_.size()) {
+      const int32_t place = static_cast<int32_t>(--marked_);
+      for (int64_t e = row_[u]; e < row_[u + 1]; ++e) {
+        int32_t& chord = chord_[neighbour_[e]];
+        if (chord == place) chord = kFree;
+      }
+    }
+    path_.pop_back();
+  }
+
+  // The cycle that the path closes with w, turned to its smallest vertex and from there to the smaller neighbour.
+  void record(int32_t w) {
+    path_.push_back(w);
+    const std::size_t length = path_.size(), start = found_.size();
+    found_.resize(start + length);
+    std::rotate_copy(path_.begin(), std::min_element(path_.begin(), path_.end()), path_.end(), found_.begin() + start);
+    if (found_[start + 1] > found_.back()) std::reverse(found_.begin() + start + 1, found_.end());
+    path_.pop_back();
+    lengths_.push_back(static_cast<int32_t>(length));
+    idle_ = 0;
   }
 
   // After a certificate, as many steps are free as it took to find, so that certificates at most double the work.
@@ -170,7 +203,7 @@ class InducedCycles {
       }
       for (int64_t e = row_[queue_[i]]; e < row_[queue_[i] + 1]; ++e) {
         const int32_t x = neighbour_[e], d = distance_[x];
-        if (d <= 0 || blocked_[x] > 0 || seen_[x] == stamp_ || length + d > max_length_) continue;
+        if (d <= 0 || chord_[x] != kFree || seen_[x] == stamp_ || length + d > max_length_) continue;
         if (d == 1) {
           if (x > a) return true;
           continue;
@@ -182,26 +215,37 @@ class InducedCycles {
     return false;
   }
 
-  // The search meets cycles in lexicographic order; this sorts them by length and keeps that order within.
-  void append_by_length(int64_t first, Rings& out) {
+  // By length, then lexicographically.
+  void append_sorted(int64_t first, Rings& out) {
     const std::size_t count = lengths_.size();
     order_.resize(count);
     int64_t start = 0;
-    for (std::size_t i = 0; i < count; start += lengths_[i++]) order_[i] = {lengths_[i], start};
-    std::sort(order_.begin(), order_.end());
-    for (const auto& [length, begin] : order_) {
-      for (int64_t i = begin; i < begin + length; ++i) out.vertices.push_back(first + found_[i]);
+    for (std::size_t i = 0; i < count; start += lengths_[i++])
+      order_[i] = {lengths_[i], static_cast<int64_t>(found_[start]) << 32 | found_[start + 1], start};
+    std::sort(order_.begin(), order_.end(), [this](const Found& a, const Found& b) {
+      if (a.length != b.length) return a.length < b.length;
+      if (a.front != b.front) return a.front < b.front;
+      const int32_t *left = &found_[a.start], *right = &found_[b.start];
+      return std::lexicographical_compare(left + 2, left + a.length, right + 2, right + b.length);
+    });
+    for (const Found& f : order_) {
+      for (int64_t i = f.start; i < f.start + f.length; ++i) out.vertices.push_back(first + found_[i]);
       out.ptr.push_back(static_cast<int64_t>(out.vertices.size()));
     }
   }
 
+  struct Found {
+    int32_t length;
+    int64_t front, start;  // the first two vertices, and where they stand
+  };
+
   int32_t max_length_ = 0;
-  std::size_t limit_ = 0;
+  std::size_t limit_ = 0, marked_ = 0;  // marked_: vertices at the front of the path whose neighbours are in chord_
   int64_t stamp_ = 0, idle_ = 0, patience_ = kPatience;
   std::vector<int64_t> row_, cursor_, seen_;
-  std::vector<int32_t> neighbour_, degree_, distance_, blocked_, queue_, ball_, path_;
+  std::vector<int32_t> neighbour_, degree_, distance_, chord_, queue_, ball_, path_, starts_;
   std::vector<int32_t> found_, lengths_;
-  std::vector<std::pair<int32_t, int64_t>> order_;
+  std::vector<Found> order_;
 };
 
 // Signed boundary of 2-cells glued along rings: entry k has edge face[k] with sign[k] = +1 where the ring runs from
