@@ -69,5 +69,5 @@ def test_separation_power_by_class():
     line = CellularSheaf.from_frames(square, torch.tensor([[1.0], [2], [3], [4]]).reciprocal())
     assert separation_power(line, four) == {0: 1.0, 1: 0.0, 2: 0.0, 3: 1.0}
     assert not separates(line, four)
-    with pytest.raises(ValueError, match="trials must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="trials must be a whole number >= 1, got 0"):
         separation_power(line, four, trials=0)
