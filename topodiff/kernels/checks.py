@@ -38,6 +38,17 @@ def check_ptr(name: str, ptr: Tensor) -> None:
         raise ValueError(f"{name} must have one entry more than there are segments, got 0 entries")
 
 
+def check_devices(operation: str, /, **tensors: Tensor | None) -> None:
+    """Kernels take addresses: on another device they would read at random."""
+    (first, x), *others = [(key, t) for key, t in tensors.items() if t is not None]
+    for key, tensor in others:
+        if tensor.device != x.device:
+            raise ValueError(
+                f"{operation} needs all tensors on one device, got {first} on {x.device} and "
+                f"{key} on {tensor.device}: move them with .to(device)"
+            )
+
+
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")

@@ -30,12 +30,14 @@ def refine_colours(
         The new colours ``(cells,)`` and the first cell of each ``(colours,)``.
 
     Raises:
-        TypeError, ValueError: wrong dtypes or shapes, ``ptr`` or ``neighbour`` out of range.
+        TypeError, ValueError: wrong dtypes, shapes or devices; ``ptr`` or ``neighbour`` out of
+            range.
     """
     for name, tensor in (("own", own), ("neighbour", neighbour), ("colour", colour)):
         checks.check_index(name, tensor)
     checks.check_ptr("ptr", ptr)
     checks.check_rows("own", own, ptr.shape[0] - 1)
+    checks.check_devices("refine_colours", own=own, ptr=ptr, neighbour=neighbour, colour=colour)
     arguments = [t.long().contiguous() for t in (own, ptr, neighbour, colour)]
     compiled = _cpu is not None and own.device.type == "cpu" and backend.active() != "reference"
     return (_compiled if compiled else _reference)(*arguments)

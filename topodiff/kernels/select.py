@@ -25,10 +25,11 @@ def select_segments(ptr: Tensor, values: Tensor, which: Tensor) -> tuple[Tensor,
         Their own ``ptr (wanted + 1,)`` and the entries.
 
     Raises:
-        TypeError, ValueError: wrong dtypes or shapes, ``ptr`` or ``which`` out of range.
+        TypeError, ValueError: wrong dtypes, shapes or devices; ``ptr`` or ``which`` out of range.
     """
     for name, tensor in (("ptr", ptr), ("values", values), ("which", which)):
         checks.check_index(name, tensor)
+    checks.check_devices("select_segments", ptr=ptr, values=values, which=which)
     ptr, values, which = (t.long().contiguous() for t in (ptr, values, which))
     compiled = _cpu is not None and values.device.type == "cpu" and backend.active() != "reference"
     return (_compiled if compiled else _reference)(ptr, values, which)
