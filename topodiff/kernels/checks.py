@@ -11,6 +11,12 @@ REDUCTIONS = ("sum", "mean", "max", "min")
 _INDEX_DTYPES = (int64, int32)
 
 
+def check_tensors(**values: object) -> None:
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} must be a tensor, got {type(value).__name__}")
+
+
 def check_values(name: str, x: Tensor) -> None:
     if not isinstance(x, Tensor):
         raise TypeError(f"{name} must be a tensor, got {type(x).__name__}")
