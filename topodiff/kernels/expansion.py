@@ -59,7 +59,7 @@ def chebyshev_sum(
     out, first, second = _chebyshev_sum(x, index, ptr, value, coefficients, scale, shift)
     terms = coefficients.shape[1]
     if terms == 2:
-        return out, first, x
+        return out, first, x.detach()
     return (out, first, second) if terms % 2 == 0 else (out, second, first)
 
 

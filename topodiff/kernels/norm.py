@@ -91,7 +91,7 @@ def norm_activation(x: Tensor, norm: Norm | None = None, activation: str = "iden
 
 def _check_norm(x: Tensor, norm: Norm | None) -> None:
     if norm is not None:
-        for name, vector in zip(Norm._fields[:4], norm, strict=False):
+        for name, vector in zip(Norm._fields, norm[:4], strict=False):
             _check_vector(name, vector, x, x.shape[1])
 
 
