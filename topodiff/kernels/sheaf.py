@@ -30,6 +30,10 @@ def sheaf_matmul(
     """Sheaf coboundary ``(delta x)_c = sum over faces f of c of F_{f<c} x_f`` (``transpose``,
     faces to cells) or its adjoint ``(delta^T y)_f = sum over cofaces c of f of F_{f<c}^T y_c``.
 
+    Index arrays must stay as they are: what is looked up from them is kept, and noticed to be stale
+    only after writes by operations of PyTorch, not through ``.data`` or an array of numpy that
+    shares the memory. Pass a new tensor then.
+
     Args:
         x: ``(num_cells, d, channels)``, with ``transpose`` ``(num_faces, d, channels)``.
         maps: ``(nnz, d, d)``, ``(nnz, d)`` diagonals or ``(nnz,)`` scalars, signs included, in the
@@ -65,6 +69,10 @@ def block_matmul(
     A sheaf Laplacian is ``D_v = sum over e of F_{v<e}^T F_{v<e}`` and
     ``B_e = - F_{head<e}^T F_{tail<e}``: one small product per edge and direction, where
     ``delta^T delta`` takes three.
+
+    Index arrays must stay as they are: what is looked up from them is kept, and noticed to be stale
+    only after writes by operations of PyTorch, not through ``.data`` or an array of numpy that
+    shares the memory. Pass a new tensor then.
 
     Args:
         x: ``(n, d, channels)``.
