@@ -40,6 +40,7 @@ def chebyshev_sum(
     checks.check_index("index", index)
     checks.check_ptr("ptr", ptr)
     checks.check_same_dtype(index=index, ptr=ptr)
+    checks.check_tensors(value=value, coefficients=coefficients)
     checks.check_weight("value", value, index.shape[0], x)
     if x.dim() != 2 or ptr.shape[0] != x.shape[0] + 1:
         raise ValueError(

@@ -30,7 +30,8 @@ def gather_reduce(
     checks.check_values("x", x)
     checks.check_index("index", index)
     checks.check_ptr("ptr", ptr)
-    checks.check_same_dtype(index=index, ptr=ptr)
+    if index.dtype is not ptr.dtype:
+        checks.check_same_dtype(index=index, ptr=ptr)
     checks.check_weight("weight", weight, index.shape[0], x)
     checks.check_choice("reduce", reduce, checks.REDUCTIONS)
     if reduce in ("sum", "mean"):

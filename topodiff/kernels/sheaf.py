@@ -105,6 +105,8 @@ def small_matmul(
     checks.check_values("a", a)
     if a.dim() != 3 or a.shape[1] != a.shape[2]:
         raise ValueError(f"a must have shape (n, d, d), got {tuple(a.shape)}")
+    if not isinstance(b, Tensor):
+        checks.check_tensors(b=b)
     if b.shape != a.shape or b.dtype is not a.dtype:
         raise ValueError(
             f"a and b must share shape and dtype, got {tuple(a.shape)} {a.dtype} and "
