@@ -108,7 +108,7 @@ def _is_incidence(
         return False
     if len(of_cells) == 2 and (of_cells[1].dtype is not kind or of_cells[1].shape != shape):
         return False
-    return not of_cells or _is_ptr(of_cells[0], kind)
+    return len(of_cells) == 0 or _is_ptr(of_cells[0], kind)
 
 
 def _is_ptr(ptr: Tensor, kind: dtype) -> bool:
