@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -69,12 +70,17 @@ def test_what_cannot_run_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_missing_module_warns_once_and_runs_on_the_reference(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def nothing_compiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(backend._loaded, "cpu", "no compiler was found")
     monkeypatch.setattr(backend, "_warned", False)
-    monkeypatch.setattr(backend, "_chosen", {})
+    backend._forget()
+    yield
+    backend._forget()
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_missing_module_warns_once_and_runs_on_the_reference() -> None:
     x, ptr = torch.ones(2, 2), torch.tensor([0, 2])
     with pytest.warns(UserWarning, match="reference kernels: no compiler was found"):
         kernels.segment_reduce(x, ptr)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from kernel_calls import CALLS
 from kernel_cases import COMPILED, implementation
 
 from topodiff import kernels
@@ -89,6 +91,21 @@ BAD_ARGUMENTS = {
         "num_segments must not be negative, got -1",
         lambda: scatter_reduce(X, INDEX, -1),
     ),
+    "fraction": (
+        TypeError,
+        "num_segments must be a whole number, got 2.5",
+        lambda: scatter_reduce(X, INDEX, 2.5),
+    ),
+    "fraction of keys": (
+        TypeError,
+        "num_keys must be a whole number, got 2.5",
+        lambda: kernels.sort_by_key(INDEX, 2.5),
+    ),
+    "truth value": (
+        TypeError,
+        "num_keys must be a whole number, got True",
+        lambda: kernels.sort_by_key(INDEX, True),
+    ),
     "reduce": (
         ValueError,
         "one of sum, mean, max, min; got 'prod'",
@@ -123,3 +140,66 @@ def test_bad_arguments(what: str) -> None:
     error, message, call = BAD_ARGUMENTS[what]
     with pytest.raises(error, match=message):
         call()
+
+
+OPTIONAL = {
+    ("gather_reduce", "weight"), ("incidence_matmul", "sign"), ("coface_message", "p"),
+    ("coface_message", "q"), ("block_matmul", "diagonal"), ("segment_weights", "order"),
+    ("stalk_linear", "left"), ("stalk_linear", "right"), ("diffusion_step", "left"),
+    ("diffusion_step", "right"), ("diffusion_step", "diagonal"), ("norm_linear", "bias"),
+    ("norm_linear", "count"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [None, list, np.asarray])
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_no_tensor(call, kind):
+    run, arguments = CALLS[call]
+    for name, tensor in arguments.items():
+        if tensor is None or (kind is None and (call.split()[0], name) in OPTIONAL):
+            continue
+        wrong = None if kind is None else kind(tensor.numpy())
+        # gamma and beta are called weight and bias by Norm
+        with pytest.raises(TypeError, match=f"(?:{name}|weight|bias) must be a tensor"):
+            run(**arguments | {name: wrong})
+
+
+def test_whole_numbers_of_other_types():
+    for three in (np.int64(3), torch.tensor(3)):
+        assert scatter_reduce(X, INDEX, three).shape == (3, 3)
+        assert len(kernels.sort_by_key(INDEX, three)[0]) == 4
+
+
+NOTHING = torch.zeros(0, 3)
+POINTLESS = {
+    "scatter": lambda: scatter_reduce(X, INDEX, 0),
+    "sort": lambda: kernels.sort_by_key(INDEX, 0),
+    "gather": lambda: kernels.gather(NOTHING, INDEX),
+    "gather_reduce": lambda: gather_reduce(NOTHING, INDEX, PTR, reduce="max"),
+    "edge_dot": lambda: kernels.edge_dot(X[:2, None], NOTHING[:, None], INDEX, PTR),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("what", POINTLESS)
+def test_entries_that_have_nothing_to_point_to(what, name):
+    with implementation(name), pytest.raises(ValueError, match="give rows, or no entries"):
+        POINTLESS[what]()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_segments_and_colours_out_of_range(name):
+    long = torch.arange
+    with implementation(name):
+        with pytest.raises(ValueError, match="which must be empty"):
+            kernels.select_segments(torch.tensor([0]), INDEX, INDEX)
+        with pytest.raises(ValueError, match="ptr must have one entry more"):
+            kernels.select_segments(INDEX[:0], INDEX, INDEX)
+        with pytest.raises(ValueError, match="must rise"):
+            kernels.select_segments(torch.tensor([0, 3, 2]), INDEX, torch.tensor([1]))
+        with pytest.raises(ValueError, match="neighbour must be empty"):
+            kernels.refine_colours(long(2), PTR, INDEX, INDEX[:0])
+        with pytest.raises(ValueError, match="must lie in"):
+            kernels.refine_colours(long(2), PTR, INDEX - 1, INDEX)
+        with pytest.raises(ValueError, match="must rise"):
+            kernels.refine_colours(long(2), torch.tensor([0, 5, 4]), INDEX, INDEX)

@@ -67,6 +67,18 @@ def test_a_matrix_that_threads_share(which):
     torch.testing.assert_close(out, x + 0.5 * first - 2 * second, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("which", ["reference", *(w for w, _ in IMPLEMENTATIONS)])
+@pytest.mark.parametrize("terms", [2, 3, 4])
+def test_no_gradients(which, terms):
+    _, index, ptr, value = matrix(4, 0, torch.int64)
+    x = torch.ones(4, 1, dtype=torch.float64, requires_grad=True)
+    with implementation(which):
+        found = kernels.chebyshev_sum(
+            x, index, ptr, value.requires_grad_(), torch.ones(1, terms, dtype=torch.float64)
+        )
+    assert not any(t.requires_grad for t in found)
+
+
 @EACH
 @pytest.mark.parametrize(
     ("change", "error", "says"),

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+from kernel_calls import CALLS
 from kernel_cases import COMPILED, implementation, make_case
 from kernel_operations import OPERATIONS
 
@@ -32,6 +33,26 @@ def test_first_and_second_derivatives(name: str, implementation_name: str) -> No
     with implementation(implementation_name):
         assert torch.autograd.gradcheck(lambda *x: OPERATIONS[name].run(CASE, *x), inputs)
         assert torch.autograd.gradgradcheck(lambda *x: OPERATIONS[name].run(CASE, *x), inputs)
+
+
+DIFFERENTIABLE = set(CALLS) - {"chebyshev_sum", "select_segments", "refine_colours"}
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("implementation_name", NAMES)
+@pytest.mark.parametrize("name", sorted(DIFFERENTIABLE))
+def test_many_gradients_at_once(name: str, implementation_name: str) -> None:
+    """With ``is_grads_batched``, as vectorised Jacobians have them."""
+    run, arguments = CALLS[name]
+    real = [n for n, t in arguments.items() if t is not None and t.is_floating_point()]
+    arguments = arguments | {n: arguments[n].double() for n in real}
+    inputs = {n: arguments[n].requires_grad_() for n in real if n != "count"}
+    with implementation(implementation_name):
+        assert torch.autograd.gradcheck(
+            lambda *x: run(**arguments | dict(zip(inputs, x, strict=True))),
+            tuple(inputs.values()),
+            check_batched_grad=True,
+        )
 
 
 def _x(rows: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from kernel_cases import COMPILED, implementation
@@ -242,6 +243,36 @@ def test_no_rows_have_gradients_of_zero(name):
     assert all(bool((g == 0).all()) for g in gradients)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("rows", "counted"), [(0, False), (0, True), (3, True)])
+def test_statistics_of_nothing_are_zero(name, rows, counted):
+    *_, weight, bias = inputs(4, 2, 3, 5)
+    x = torch.randn(rows, 6, dtype=torch.float64, requires_grad=True)
+    count = torch.zeros(rows, dtype=torch.float64) if counted else None
+    with implementation(name):
+        run = lambda *t: kernels.norm_linear(*t, None, "silu", True, count)[1:]  # noqa: E731
+        moments = run(x, weight, bias)
+        found = torch.autograd.grad([m.sum() for m in moments], [x, weight, bias])
+        assert torch.autograd.gradgradcheck(run, (x, weight, bias))
+    assert all(bool((t == 0).all()) for t in (*moments, *found))
+
+
+@pytest.mark.parametrize("where", ["bias", "count", "norm.mean", "norm.var", "norm.bias"])
+@pytest.mark.parametrize("wrong", [torch.ones(1, 1, 1), torch.ones(7), torch.ones(())])
+def test_vectors_of_another_shape(where, wrong):
+    """Those of three dimensions were read out of bounds."""
+    x, *vectors, weight, bias = (t.float() for t in inputs(6, 2, 3, 2))
+    norm = kernels.Norm(*vectors)
+    others = {"bias": bias, "norm": norm, "count": torch.ones(6)}
+    *of_norm, name = where.split(".")
+    others |= {"norm": norm._replace(**{name: wrong})} if of_norm else {name: wrong}
+    with pytest.raises(ValueError, match=f"^{name} must have shape"):
+        kernels.norm_linear(x, weight, statistics=True, **others)
+    if of_norm:
+        with pytest.raises(ValueError, match=f"^{name} must have shape"):
+            kernels.norm_activation(x, others["norm"])
+
+
 def test_mistakes_are_reported():
     x, *vectors, weight, bias = inputs(6, 2, 3, 2)
     with pytest.raises(ValueError, match=r"x must be \(rows, groups \* in\)"):
@@ -254,3 +285,11 @@ def test_mistakes_are_reported():
         kernels.norm_activation(x, kernels.Norm(*vectors[:2], vectors[2][:4], vectors[3]))
     with pytest.raises(ValueError, match="activation must be one of"):
         kernels.norm_activation(x, None, "gelu")
+    with pytest.raises(TypeError, match="weight must be a tensor, got NoneType"):
+        kernels.norm_linear(x, None, bias)
+    with pytest.raises(TypeError, match="bias must be a tensor, got list"):
+        kernels.norm_linear(x, weight, [0.0] * 4)
+    with pytest.raises(TypeError, match="count must be a tensor, got ndarray"):
+        kernels.norm_linear(x, weight, bias, count=np.ones(6))
+    with pytest.raises(TypeError, match="mean must be a tensor, got NoneType"):
+        kernels.norm_activation(x, kernels.Norm(None, *vectors[1:]))

@@ -120,6 +120,36 @@ def test_nan_is_not_lost(name: str, which: tuple) -> None:
 
 @pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
 @pytest.mark.parametrize("reduce", ["max", "min"])
+@pytest.mark.parametrize("scatter", [False, True])
+def test_extremes_of_what_is_not_finite(which, reduce, scatter):
+    least, inf, nan = torch.finfo(torch.float32).min, torch.inf, torch.nan
+    x = torch.tensor([-inf, -inf, inf, inf, nan, 1, 1, nan, least, least, -least, -least])
+    grad, index = torch.arange(1.0, 7.0), torch.arange(6).repeat_interleave(2)
+    found = []
+    for each in (("reference", None), which):
+        y = x.clone().requires_grad_()
+        with implementation(*each):
+            if scatter:
+                out = kernels.scatter_reduce(y, index, 6, reduce)
+            else:
+                out = kernels.segment_reduce(y, torch.arange(0, 13, 2), reduce)
+            found.append((out.detach(), *torch.autograd.grad(out, y, grad)))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("which", [("reference", None), *IMPLEMENTATIONS], ids=str)
+def test_large_integer_weights(which):
+    """Of int64, with an index of int32."""
+    x, index, ptr = torch.tensor([[1.0, 2.0]]), torch.tensor([0, 0]).int(), torch.tensor([0, 2])
+    weight = torch.tensor([3_000_000_000, -5_000_000_000])
+    with implementation(*which):
+        assert kernels.gather_reduce(x, index, ptr.int(), weight).tolist() == [[-2e9, -4e9]]
+        assert kernels.gather_reduce(x, index, ptr.int(), weight, "max").tolist() == [[3e9, 6e9]]
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("reduce", ["max", "min"])
 @pytest.mark.parametrize("channels", [1, 3, 64])
 def test_extremes_without_gradients_are_those_with(which, reduce, channels):
     g = torch.Generator().manual_seed(0)

@@ -105,6 +105,17 @@ def test_squareplus_keeps_its_digits_at_very_low_scores(which, squash):
     torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=0)
 
 
+def test_squareplus_of_scores_whose_square_overflows():
+    scores = torch.tensor([[2e19], [2e19], [-1e30], [1e4]], requires_grad=True)
+    with kernels.use("reference"):
+        w = kernels.segment_weights(scores, torch.tensor([0, 4]), squash="squareplus")
+        (grad,) = torch.autograd.grad(w[0], scores, create_graph=True)
+        (second,) = torch.autograd.grad(grad.square().sum(), scores)
+    torch.testing.assert_close(w.detach(), torch.tensor([0.5, 0.5, 0, 0]))
+    assert grad.isfinite().all()
+    assert second.isfinite().all()
+
+
 @every_squash
 @pytest.mark.parametrize("heads", [1, 8])
 def test_threads_change_no_bit(squash, heads):

@@ -25,10 +25,16 @@ def activate(z: Tensor, name: str) -> Tensor:
 
 def squareplus(z: Tensor) -> Tensor:
     """``(z + sqrt(z^2 + 4)) / 2 > 0`` (Barron, Squareplus, 2021), exact to rounding."""
-    root = (z.square() + 4).sqrt()
-    # the sum cancels for z < 0: at -50, in float32, a ten-thousandth of it would be noise, which an
-    # adaptive solver takes for stiffness
-    return torch.where(z < 0, 2 / (root - z), (root + z) / 2)
+    low = z < 0
+    # of z < 0 it is the reciprocal, since the sum cancels: at -50, in float32, a ten-thousandth of
+    # it would be noise, which an adaptive solver takes for stiffness
+    size = squareplus_root(z) + torch.where(low, -z, z)
+    return torch.where(low, 2 / size, size / 2)
+
+
+def squareplus_root(z: Tensor) -> Tensor:
+    """``sqrt(z^2 + 4)``, though the square may overflow."""
+    return torch.hypot(z, z.new_full((), 2.0))
 
 
 def derivative(z: Tensor, name: str) -> Tensor:

@@ -81,7 +81,10 @@ def _check_queries(q: Tensor, k: Tensor, index: Tensor, ptr: Tensor) -> None:
     checks.check_values("q", q)
     checks.check_index("index", index)
     checks.check_ptr("ptr", ptr)
-    checks.check_same_dtype(index=index, ptr=ptr)
+    if index.dtype is not ptr.dtype:
+        checks.check_same_dtype(index=index, ptr=ptr)
+    if not isinstance(k, Tensor):
+        checks.check_tensors(k=k)
     checks.check_rows("q", q, ptr.shape[0] - 1)
     if q.dim() != 3 or k.dim() != 3 or q.shape[1:] != k.shape[1:] or q.dtype != k.dtype:
         raise ValueError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.kernels.activations import squareplus
+from topodiff.kernels.activations import squareplus, squareplus_root
+from topodiff.kernels.precision import rounded_once
 from topodiff.kernels.reference import (
     check_index,
     scatter_extreme,
@@ -17,24 +18,28 @@ from topodiff.kernels.reference import (
 )
 
 
+@rounded_once
 def edge_dot(q: Tensor, k: Tensor, index: Tensor, ptr: Tensor, scale: float) -> Tensor:
     """(nnz, heads) ``scale <q[row], k[index]>``."""
     check_index(index, k.shape[0])
     return scale * (q[segments_of(ptr, index.shape[0])] * k[index]).sum(-1)
 
 
+@rounded_once
 def head_gather(x: Tensor, weight: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
     """(rows, heads, width) sums of ``weight x[index]`` over rows."""
     check_index(index, x.shape[0])
     return segment_sum(weight.unsqueeze(-1) * x[index], ptr, False)
 
 
+@rounded_once
 def head_spread(x: Tensor, weight: Tensor, index: Tensor, ptr: Tensor, columns: int) -> Tensor:
     """(columns, heads, width) sums of ``weight x[row]`` over columns."""
     messages = weight.unsqueeze(-1) * x[segments_of(ptr, index.shape[0])]
     return scatter_sum(messages, index, columns, False)
 
 
+@rounded_once
 def edge_attention(
     q: Tensor, k: Tensor, x: Tensor, index: Tensor, ptr: Tensor, scale: float
 ) -> tuple[Tensor, Tensor]:
@@ -45,6 +50,7 @@ def edge_attention(
     return segment_sum(alpha.mean(1, keepdim=True) * x[index], ptr, False), alpha
 
 
+@rounded_once
 def edge_attention_backward(
     grad: Tensor, q: Tensor, k: Tensor, x: Tensor, alpha: Tensor, index: Tensor, ptr: Tensor,
     scale: float,
@@ -65,6 +71,7 @@ def edge_attention_backward(
     return dq, dk, dx
 
 
+@rounded_once
 def segment_weights(scores: Tensor, order: Tensor | None, ptr: Tensor, squash: str) -> Tensor:
     """(nnz,) the mean over heads of positive scores over their sums within segments."""
     segment = _segments(order, ptr, scores.shape[0])
@@ -73,6 +80,7 @@ def segment_weights(scores: Tensor, order: Tensor | None, ptr: Tensor, squash: s
     return (value / sums[segment]).mean(1)
 
 
+@rounded_once
 def segment_weights_backward(
     grad: Tensor, scores: Tensor, order: Tensor | None, ptr: Tensor, squash: str
 ) -> Tensor:
@@ -112,7 +120,7 @@ def _positive(scores: Tensor, segment: Tensor, ptr: Tensor, squash: str) -> tupl
     if squash == "shifted_squareplus" and scores.numel():
         scores = scores - scores.max()
     value = squareplus(scores)
-    return value, value / (scores.square() + 4).sqrt()
+    return value, value / squareplus_root(scores)
 
 
 OPERATIONS = (

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -39,7 +41,9 @@ class Implementation:
 
 _loaders: dict[str, Callable[[], Implementation]] = {}
 _loaded: dict[str, Implementation | str] = {}
-_chosen: dict[tuple, Callable] = {}
+chosen: defaultdict[str, dict[Any, Callable]] = defaultdict(dict)
+"""By operation; of each by dtype on the CPU, by device and dtype elsewhere: devices hash slowly."""
+
 _forced: str | None = None
 
 
@@ -96,17 +100,17 @@ def use(name: str) -> Iterator[None]:
         yield
     finally:
         _forced = previous
-        _chosen.clear()
+        _forget()
 
 
 def select(operation: str, tensor: torch.Tensor) -> Callable:
     """The function that runs ``operation`` on tensors like ``tensor``."""
-    key = (operation, tensor.device, tensor.dtype)
-    try:
-        return _chosen[key]
-    except KeyError:
-        function = _chosen[key] = _search(operation, tensor.device.type, tensor.dtype)
-        return function
+    key = tensor.dtype if tensor.is_cpu else (tensor.device, tensor.dtype)
+    function = chosen[operation].get(key)
+    if function is None:
+        function = _search(operation, tensor.device.type, tensor.dtype)
+        chosen[operation][key] = function
+    return function
 
 
 def _search(operation: str, device: str, dtype: torch.dtype) -> Callable:
@@ -133,7 +137,12 @@ def _force(name: str | None) -> None:
         if reason is not None:
             raise ValueError(f"kernels {name!r} cannot run here: {reason}")
     _forced = name
-    _chosen.clear()
+    _forget()
+
+
+def _forget() -> None:
+    for table in chosen.values():
+        table.clear()
 
 
 _warned = False

@@ -59,7 +59,7 @@ def _weight(weight: Tensor | None, x: Tensor, index: Tensor) -> tuple[Tensor | N
     if weight is None:
         return None, 0, 0
     if weight.dtype is not x.dtype and weight.dtype is not index.dtype:
-        weight = weight.to(index.dtype)
+        weight = weight.to(x.dtype)  # that of the index may be narrower
     weight = weight.contiguous()
     return weight, weight.data_ptr(), 1 if weight.dtype is x.dtype else 2
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topodiff.kernels.precision import rounded_once
 from topodiff.kernels.reference import check_index, check_ptr, scatter_sum
 
 
@@ -26,6 +27,7 @@ def _other(of_incidences: Tensor) -> Tensor:
     return of_incidences.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
+@rounded_once
 def edge_blocks(
     maps: Tensor, face: Tensor, face_ptr: Tensor, by_face: Tensor, augmented: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -38,6 +40,7 @@ def edge_blocks(
     return diagonal, -scaled[0::2] * scaled[1::2], scale
 
 
+@rounded_once
 def edge_blocks_backward(
     of_diagonal: Tensor, of_blocks: Tensor, maps: Tensor, scale: Tensor, face: Tensor,
     face_ptr: Tensor, by_face: Tensor, augmented: bool,

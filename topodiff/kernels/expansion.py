@@ -40,6 +40,7 @@ def chebyshev_sum(
     checks.check_index("index", index)
     checks.check_ptr("ptr", ptr)
     checks.check_same_dtype(index=index, ptr=ptr)
+    checks.check_tensors(value=value, coefficients=coefficients)
     checks.check_weight("value", value, index.shape[0], x)
     if x.dim() != 2 or ptr.shape[0] != x.shape[0] + 1:
         raise ValueError(
@@ -59,7 +60,7 @@ def chebyshev_sum(
     out, first, second = _chebyshev_sum(x, index, ptr, value, coefficients, scale, shift)
     terms = coefficients.shape[1]
     if terms == 2:
-        return out, first, x
+        return out, first, x.detach()
     return (out, first, second) if terms % 2 == 0 else (out, second, first)
 
 

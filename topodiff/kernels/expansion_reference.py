@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topodiff.kernels.precision import rounded_once
 from topodiff.kernels.reference import gather_sum
 
 
+@torch.no_grad()
+@rounded_once
 def chebyshev_sum(
     x: Tensor, index: Tensor, ptr: Tensor, value: Tensor, coefficients: Tensor, scale: float,
     shift: float,

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from topodiff.kernels import backend
+from topodiff.kernels import backend, checks
 
 _library = torch.library.Library("topodiff", "DEF")
 _below_autograd = torch._C._AutoDispatchBelowAutograd
@@ -20,8 +20,9 @@ _grad_enabled = torch.is_grad_enabled
 _any_requires_grad = torch._C._any_requires_grad
 _dispatch_modes = torch._C._len_torch_dispatch_stack
 _innermost_transform = torch._C._functorch.peek_interpreter_stack
-_jit_tracing = torch._C._get_tracing_state
-_is_compiling = torch.compiler.is_compiling
+_jit_tracing = torch._C._is_tracing
+_is_tracing = torch.compiler.is_dynamo_compiling
+_is_batched = torch._C._functorch.is_legacy_batchedtensor
 _are_plain = frozenset(
     {torch.Tensor, torch.nn.Parameter, type(None), bool, int, float, str}
 ).issuperset
@@ -68,15 +69,27 @@ def define(
         differentiable: how many of the results have gradients.
     """
     _library.define(f"{name}{schema}")
-    torch.library.register_fake(f"topodiff::{name}", fake, lib=_library)
     operation = getattr(torch.ops.topodiff, name).default
-    select = backend.select
+    tensors = {i: operation._schema.arguments[i].name for i in _tensors_of(operation)}
+    known, dtype_on_cpu = backend.chosen[name].get, _dtype_on_cpu(operation)
+
+    def check_devices(arguments: tuple) -> None:
+        checks.check_devices(name, **{key: arguments[i] for i, key in tensors.items()})
+
+    def trace(*arguments: Any) -> Any:
+        check_devices(arguments)
+        return fake(*arguments)
+
+    torch.library.register_fake(f"topodiff::{name}", trace, lib=_library)
+
+    def choose(arguments: tuple) -> Callable:
+        check_devices(arguments)
+        tensor = arguments[0]
+        return backend.select(name, arguments[1] if tensor is None else tensor)
 
     def run(*arguments: Any) -> Any:
-        tensor = arguments[0]
-        if tensor is None:
-            tensor = arguments[1]
-        return select(name, tensor)(*arguments)
+        function = known(dtype_on_cpu(*arguments)) or choose(arguments)
+        return function(*arguments)
 
     def run_below_autograd(*arguments: Any) -> Any:
         with _below_autograd():
@@ -103,21 +116,49 @@ def define(
         # where nothing but eager execution and autograd sees the call, the dispatcher's two rounds
         # (5 us) are spared
         if (
-            _is_compiling()
+            _is_tracing()
             or _dispatch_modes()
             or _innermost_transform() is not None
-            or _jit_tracing() is not None
+            or _jit_tracing()
             or forward_ad._current_level >= 0
             or not _are_plain(map(type, arguments))
         ):
             return operation(*arguments)
-        if recorded is not None and _grad_enabled() and _any_requires_grad(*arguments):
-            return recorded(*arguments)
-        tensor = arguments[0]
-        return select(name, arguments[1] if tensor is None else tensor)(*arguments)
+        try:
+            if recorded is not None and _grad_enabled() and _any_requires_grad(*arguments):
+                return recorded(*arguments)
+            function = known(dtype_on_cpu(*arguments)) or choose(arguments)
+            return function(*arguments)
+        except ValueError as error:
+            if "0..-1" not in str(error):
+                raise
+            hint = "there are no rows that it could point to: give rows, or no entries"
+            raise ValueError(f"{error} ({hint})") from None
+        except RuntimeError:
+            # batched gradients (is_grads_batched) have no memory of their own, and there is no
+            # cheaper way to notice them; the dispatcher takes them apart
+            if not any(_is_batched(a) for a in arguments if isinstance(a, torch.Tensor)):
+                raise
+        return operation(*arguments)
 
     call.overload = operation  # type: ignore[attr-defined]
     return call
+
+
+def _tensors_of(operation: Any) -> list[int]:
+    """The positions of the arguments that are tensors, or may be."""
+    return [i for i, a in enumerate(operation._schema.arguments) if "Tensor" in str(a.type)]
+
+
+def _dtype_on_cpu(operation: Any) -> Callable[..., torch.dtype | None]:
+    """The dtype of the first tensor of a call if all are on the CPU, else none. Written out, as it
+    comes with every call and a loop takes twice as long.
+    """
+    names = [a.name for a in operation._schema.arguments]
+    first, second = names[:2]
+    tests = [f"({names[i]} is None or {names[i]}.is_cpu)" for i in _tensors_of(operation)]
+    dtype = f"({second} if {first} is None else {first}).dtype"
+    return eval(f"lambda {', '.join(names)}: {dtype} if {' and '.join(tests)} else None")
 
 
 def _node(
@@ -130,9 +171,8 @@ def _node(
     differentiable: int,
 ) -> type:
     """The autograd function of an operation."""
-    arguments, results = operation._schema.arguments, operation._schema.returns
-    tensors = [i for i, a in enumerate(arguments) if "Tensor" in str(a.type)]
-    unsaved, several, number = set(tensors) - set(saves), len(results) > 1, len(saves)
+    several, number = len(operation._schema.returns) > 1, len(saves)
+    unsaved = set(_tensors_of(operation)) - set(saves)
 
     def forward(ctx: Any, *arguments: Any) -> Any:
         results = execute(*arguments)

@@ -30,7 +30,8 @@ def gather_reduce(
     checks.check_values("x", x)
     checks.check_index("index", index)
     checks.check_ptr("ptr", ptr)
-    checks.check_same_dtype(index=index, ptr=ptr)
+    if index.dtype is not ptr.dtype:
+        checks.check_same_dtype(index=index, ptr=ptr)
     checks.check_weight("weight", weight, index.shape[0], x)
     checks.check_choice("reduce", reduce, checks.REDUCTIONS)
     if reduce in ("sum", "mean"):
@@ -89,7 +90,8 @@ def coface_message(
 
     Computed as ``sum over c of (S_c - act(p_i + q_c))``, ``S_c = sum over j of act(p_j + q_c)``
     (and as the other term itself where a cell has two faces): linear in incidences, not quadratic
-    in the size of a cell, and no array of messages exists.
+    in the size of a cell, and no array of messages exists. Its rounding error is that of the sum
+    over all faces, and a term that is infinite makes NaN of the message to its own face.
 
     This is the upper message of CW networks (Bodnar et al., Weisfeiler and Lehman Go Cellular,
     NeurIPS 2021) for a message network whose first layer acts on the concatenation of neighbour and

@@ -55,19 +55,23 @@ def norm_linear(
             one each. Not differentiable.
 
     Returns:
-        y ``(rows, groups * out)``, its mean and variance ``(groups * out,)``, empty if not wanted.
+        y ``(rows, groups * out)``, its mean and variance ``(groups * out,)``: empty if not wanted,
+        0 where there are no rows or all counts are 0.
 
     Raises:
         TypeError, ValueError: wrong dtypes or shapes.
     """
     checks.check_values("x", x)
+    _check_alike("weight", weight, x)
     if weight.dim() != 3 or x.dim() != 2 or x.shape[1] != weight.shape[0] * weight.shape[2]:
         raise ValueError(
             f"x must be (rows, groups * in) and weight (groups, out, in); got {tuple(x.shape)} "
             f"and {tuple(weight.shape)}"
         )
-    _check_vectors(x, weight.shape[0] * weight.shape[1], weight=weight, bias=bias)
-    _check_vectors(x, x.shape[0], count=count)
+    if bias is not None:
+        _check_vector("bias", bias, x, weight.shape[0] * weight.shape[1])
+    if count is not None:
+        _check_vector("count", count, x, x.shape[0])
     _check_norm(x, norm)
     checks.check_choice("activation", activation, ACTIVATIONS)
     *vectors, eps = _ABSENT if norm is None else norm
@@ -87,21 +91,20 @@ def norm_activation(x: Tensor, norm: Norm | None = None, activation: str = "iden
 
 def _check_norm(x: Tensor, norm: Norm | None) -> None:
     if norm is not None:
-        mean, var, weight, bias, _ = norm
-        for vector in (mean, var, weight, bias):
-            if vector.shape != x.shape[1:]:
-                _check_vectors(x, x.shape[1], mean=mean, var=var, weight=weight, bias=bias)
-        _check_vectors(x, None, mean=mean, var=var, weight=weight, bias=bias)
+        for name, vector in zip(Norm._fields, norm[:4], strict=False):
+            _check_vector(name, vector, x, x.shape[1])
 
 
-def _check_vectors(x: Tensor, size: int | None, **tensors: Tensor | None) -> None:
-    for name, tensor in tensors.items():
-        if tensor is None:
-            continue
-        if tensor.dtype != x.dtype:
-            raise TypeError(f"{name} must be {x.dtype} as x, got {tensor.dtype}")
-        if size is not None and tensor.dim() != 3 and tensor.shape != (size,):
-            raise ValueError(f"{name} must have shape ({size},), got {tuple(tensor.shape)}")
+def _check_vector(name: str, vector: Tensor, x: Tensor, size: int) -> None:
+    _check_alike(name, vector, x)
+    if vector.shape != (size,):
+        raise ValueError(f"{name} must have shape ({size},), got {tuple(vector.shape)}")
+
+
+def _check_alike(name: str, tensor: Tensor, x: Tensor) -> None:
+    if not isinstance(tensor, Tensor) or tensor.dtype is not x.dtype:
+        checks.check_tensors(**{name: tensor})
+        raise TypeError(f"{name} must be {x.dtype} as x, got {tensor.dtype}")
 
 
 def _or_none(needed: Any, gradients: tuple) -> list[Tensor | None]:

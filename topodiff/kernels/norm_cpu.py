@@ -78,6 +78,9 @@ def norm_linear_backward(
     count: Tensor | None,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     grad, grad_mean, grad_var, x, weight, y = _contiguous(grad, grad_mean, grad_var, x, weight, y)
+    if count is not None and not count.any():  # no row counts, and none gets a gradient by these
+        count = None
+        grad_mean, grad_var = torch.zeros_like(grad_mean), torch.zeros_like(grad_var)
     count, *norm = _contiguous(count, mean, var, gamma, beta)
     dx = cpu._empty(x, *x.shape) if need_x else cpu._empty(x, 0)
     dnorm = _norm_gradients(x, mean if need_x else None)

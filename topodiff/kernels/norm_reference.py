@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels.activations import activate, derivative
+from topodiff.kernels.precision import at_least_single
 
 
 def _normalised(
@@ -58,12 +59,28 @@ def norm_linear(
         y = y + bias
     if not statistics:
         return y, y.new_empty(0), y.new_empty(0)
+    return y, *_moments(y, count)
+
+
+def _moments(y: Tensor, count: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the columns; 0 where there are no rows."""
+    wide = at_least_single(y)
+    if count is None and len(y):
+        var, mean = torch.var_mean(wide, 0, correction=0)
+    else:
+        share = _shares(wide, count)
+        mean = (share * wide).sum(0)
+        var = (share * (wide - mean) ** 2).sum(0)
+    return mean.to(y.dtype), var.to(y.dtype)
+
+
+def _shares(y: Tensor, count: Tensor | None) -> Tensor | float:
+    """What part of the whole each row is."""
     if count is None:
-        y_var, y_mean = torch.var_mean(y, 0, correction=0)
-        return y, y_mean, y_var
-    share = (count / count.sum()).unsqueeze(1)
-    y_mean = (share * y).sum(0)
-    return y, y_mean, (share * (y - y_mean) ** 2).sum(0)
+        return 1 / max(len(y), 1)
+    count = at_least_single(count)
+    total = count.sum()
+    return (count / torch.where(total == 0, 1, total)).unsqueeze(1)
 
 
 def norm_linear_backward(
@@ -75,8 +92,8 @@ def norm_linear_backward(
     """Gradients of x, mean, var, gamma, beta, weight, bias; empty for those that are absent."""
     groups, out, width = weight.shape
     if y_mean.numel():
-        share = 1 / len(y) if count is None else (count / count.sum()).unsqueeze(1)
-        grad = grad + (grad_mean + 2 * (y - y_mean) * grad_var) * share
+        through = (grad_mean + 2 * (y - y_mean) * grad_var) * _shares(y, count)
+        grad = grad + through.to(grad.dtype)
     per_group = grad.reshape(-1, groups, out)
     dweight, of_norm = x.new_empty(0), tuple(x.new_empty(0) for _ in range(5))
     if need_weight:

@@ -145,7 +145,7 @@ def _gather_extreme_gradient(needed: Any, a: list, results: tuple, grad: Tensor)
     dx = place(grad * chosen, rows, x.shape[0], False) if needed[0] else None
     dw = None
     if needed[3]:
-        product = (grad * pick(x, rows)).flatten()
+        product = (grad * pick(x, rows)).reshape(-1)  # flatten knows no batches
         dw = place(product, entry.flatten(), weight.shape[0], False)
     return dx, None, None, dw, None, None
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 _LOW = (torch.float16, torch.bfloat16)
+_Function = TypeVar("_Function", bound=Callable)
 _NOTHING: AbstractContextManager = nullcontext()
 
 
@@ -25,3 +29,23 @@ def full_precision(x: Tensor) -> AbstractContextManager:
     """
     device = x.device.type
     return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else _NOTHING
+
+
+def rounded_once(function: _Function) -> _Function:
+    """``function`` in float32 where its arguments are float16 or bfloat16, and its results rounded:
+    sums stop growing where their terms are below rounding, and in float16 they overflow early.
+    """
+
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        for given in arguments:
+            if isinstance(given, Tensor) and given.dtype in _LOW:
+                break
+        else:
+            return function(*arguments)
+        results = function(*(at_least_single(a) if isinstance(a, Tensor) else a for a in arguments))
+        if isinstance(results, Tensor):
+            return results.to(given.dtype)
+        return tuple(r.to(given.dtype) if r.is_floating_point() else r for r in results)
+
+    return run  # type: ignore[return-value]

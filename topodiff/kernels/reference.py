@@ -12,6 +12,7 @@ from torch import Tensor
 from topodiff.kernels import norm_reference
 from topodiff.kernels.activations import activate, derivative
 from topodiff.kernels.backend import Implementation
+from topodiff.kernels.precision import rounded_once
 
 
 def check_ptr(ptr: Tensor, nnz: int) -> None:
@@ -44,6 +45,7 @@ def segment_sum(x: Tensor, ptr: Tensor, mean: bool) -> Tensor:
     return scatter_sum(x, segments_of(ptr, x.shape[0]), ptr.shape[0] - 1, mean)
 
 
+@rounded_once
 def segment_expand(x: Tensor, ptr: Tensor, nnz: int, mean: bool) -> Tensor:
     scaled = _divide_by_counts(x, ptr[1:] - ptr[:-1]) if mean else x
     return scaled[segments_of(ptr, nnz)]
@@ -54,6 +56,7 @@ def segment_extreme(x: Tensor, ptr: Tensor, largest: bool, where: bool) -> tuple
     return scatter_extreme(x, segments_of(ptr, x.shape[0]), ptr.shape[0] - 1, largest, where)
 
 
+@rounded_once
 def segment_softmax(x: Tensor, ptr: Tensor) -> Tensor:
     segment = segments_of(ptr, x.shape[0])
     largest, _ = segment_extreme(x, ptr, True, False)
@@ -61,11 +64,13 @@ def segment_softmax(x: Tensor, ptr: Tensor) -> Tensor:
     return e / segment_sum(e, ptr, False)[segment]
 
 
+@rounded_once
 def segment_softmax_backward(grad: Tensor, y: Tensor, ptr: Tensor) -> Tensor:
     segment = segments_of(ptr, y.shape[0])
     return y * (grad - segment_sum(grad * y, ptr, False)[segment])
 
 
+@rounded_once
 def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tensor:
     check_index(index, num_segments)
     out = x.new_zeros(num_segments, *x.shape[1:]).index_add_(0, index, x)
@@ -74,6 +79,7 @@ def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tens
     return _divide_by_counts(out, torch.bincount(index, minlength=num_segments))
 
 
+@rounded_once
 def scatter_expand(x: Tensor, index: Tensor, mean: bool) -> Tensor:
     """Transpose of :func:`scatter_sum`: ``out[e] = x[index[e]]``, over the count for a mean."""
     check_index(index, x.shape[0])
@@ -102,6 +108,7 @@ def scatter_extreme(
     return out, first.masked_fill_(first == nnz, -1)
 
 
+@rounded_once
 def place(x: Tensor, rows: Tensor, num_rows: int, unique: bool) -> Tensor:
     """``out[rows[s, c], c] += x[s, c]``; negative rows are dropped.
 
@@ -123,16 +130,19 @@ def _messages(x: Tensor, index: Tensor, weight: Tensor | None) -> Tensor:
     return x[index] if weight is None else x[index] * _column(weight, x)
 
 
+@rounded_once
 def gather_sum(x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, mean: bool) -> Tensor:
     return segment_sum(_messages(x, index, weight), ptr, mean)
 
 
+@rounded_once
 def gather_extreme(
     x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, largest: bool, where: bool
 ) -> tuple[Tensor, Tensor]:
     return segment_extreme(_messages(x, index, weight), ptr, largest, where)
 
 
+@rounded_once
 def spread_sum(
     x: Tensor, index: Tensor, ptr: Tensor, weight: Tensor | None, num_rows: int, mean: bool
 ) -> Tensor:
@@ -143,6 +153,7 @@ def spread_sum(
     return scatter_sum(messages, index, num_rows, False)
 
 
+@rounded_once
 def gather_dot(x: Tensor, g: Tensor, index: Tensor, ptr: Tensor, mean: bool) -> Tensor:
     """``out[e] = <x[index[e]], g[segment(e)]>``: gradient of the weights."""
     check_index(index, x.shape[0])
@@ -150,6 +161,7 @@ def gather_dot(x: Tensor, g: Tensor, index: Tensor, ptr: Tensor, mean: bool) -> 
     return product.flatten(1).sum(1) if product.dim() > 1 else product
 
 
+@rounded_once
 def incidence_sum(
     x: Tensor, face: Tensor, cell: Tensor, sign: Tensor | None,
     cell_ptr: Tensor, face_ptr: Tensor, by_face: Tensor, transpose: bool,
@@ -170,6 +182,7 @@ def _coface_terms(
     return p[face] + q[cell]
 
 
+@rounded_once
 def coface_message(
     p: Tensor | None, q: Tensor | None, face: Tensor, cell_ptr: Tensor,
     face_ptr: Tensor, by_face: Tensor, activation: str,
@@ -181,6 +194,7 @@ def coface_message(
     return scatter_sum(others, face, num_faces, False)
 
 
+@rounded_once
 def coface_message_backward(
     grad: Tensor, p: Tensor | None, q: Tensor | None, face: Tensor, cell_ptr: Tensor,
     face_ptr: Tensor, by_face: Tensor, activation: str, need_p: bool, need_q: bool,

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels import backend, checks
+from topodiff.kernels.reference import check_index, check_ptr
 
 try:
     import topodiff.kernels._cpu as _cpu
@@ -30,12 +31,16 @@ def refine_colours(
         The new colours ``(cells,)`` and the first cell of each ``(colours,)``.
 
     Raises:
-        TypeError, ValueError: wrong dtypes or shapes, ``ptr`` or ``neighbour`` out of range.
+        TypeError, ValueError: wrong dtypes, shapes or devices; ``ptr`` or ``neighbour`` out of
+            range.
     """
     for name, tensor in (("own", own), ("neighbour", neighbour), ("colour", colour)):
         checks.check_index(name, tensor)
     checks.check_ptr("ptr", ptr)
     checks.check_rows("own", own, ptr.shape[0] - 1)
+    if colour.shape[0] == 0 and neighbour.shape[0]:
+        raise ValueError(f"neighbour must be empty as colour is; got {neighbour.shape[0]} entries")
+    checks.check_devices("refine_colours", own=own, ptr=ptr, neighbour=neighbour, colour=colour)
     arguments = [t.long().contiguous() for t in (own, ptr, neighbour, colour)]
     compiled = _cpu is not None and own.device.type == "cpu" and backend.active() != "reference"
     return (_compiled if compiled else _reference)(*arguments)
@@ -53,6 +58,8 @@ def _compiled(own: Tensor, ptr: Tensor, neighbour: Tensor, colour: Tensor) -> tu
 def _reference(
     own: Tensor, ptr: Tensor, neighbour: Tensor, colour: Tensor
 ) -> tuple[Tensor, Tensor]:
+    check_ptr(ptr, len(neighbour))
+    check_index(neighbour, len(colour))
     seen, ends = colour[neighbour].tolist(), ptr.tolist()
     number: dict[tuple, int] = {}
     refined, first = [], []

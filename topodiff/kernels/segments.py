@@ -68,7 +68,7 @@ def scatter_reduce(x: Tensor, index: Tensor, num_segments: int, reduce: str = "s
     """
     checks.check_values("x", x)
     checks.check_index("index", index, x.shape[0])
-    checks.check_count("num_segments", num_segments)
+    num_segments = checks.check_count("num_segments", num_segments)
     checks.check_choice("reduce", reduce, checks.REDUCTIONS)
     if reduce in ("sum", "mean"):
         return operations.scatter_sum(x, index, num_segments, reduce == "mean")
@@ -109,5 +109,5 @@ def sort_by_key(key: Tensor, num_keys: int) -> tuple[Tensor, Tensor]:
         TypeError, ValueError: wrong dtype, shape or a key out of range.
     """
     checks.check_index("key", key)
-    checks.check_count("num_keys", num_keys)
+    num_keys = checks.check_count("num_keys", num_keys)
     return operations.sort_by_key(key, num_keys)

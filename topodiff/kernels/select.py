@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels import backend, checks
+from topodiff.kernels.reference import check_index, check_ptr
 
 try:
     import topodiff.kernels._cpu as _cpu
@@ -25,10 +26,14 @@ def select_segments(ptr: Tensor, values: Tensor, which: Tensor) -> tuple[Tensor,
         Their own ``ptr (wanted + 1,)`` and the entries.
 
     Raises:
-        TypeError, ValueError: wrong dtypes or shapes, ``ptr`` or ``which`` out of range.
+        TypeError, ValueError: wrong dtypes, shapes or devices; ``ptr`` or ``which`` out of range.
     """
-    for name, tensor in (("ptr", ptr), ("values", values), ("which", which)):
+    checks.check_ptr("ptr", ptr)
+    for name, tensor in (("values", values), ("which", which)):
         checks.check_index(name, tensor)
+    if ptr.shape[0] == 1 and which.shape[0]:
+        raise ValueError(f"which must be empty, as there are no segments; got {which.shape[0]}")
+    checks.check_devices("select_segments", ptr=ptr, values=values, which=which)
     ptr, values, which = (t.long().contiguous() for t in (ptr, values, which))
     compiled = _cpu is not None and values.device.type == "cpu" and backend.active() != "reference"
     return (_compiled if compiled else _reference)(ptr, values, which)
@@ -50,8 +55,8 @@ def _compiled(ptr: Tensor, values: Tensor, which: Tensor) -> tuple[Tensor, Tenso
 
 
 def _reference(ptr: Tensor, values: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-    if len(which) and not 0 <= int(which.min()) <= int(which.max()) < len(ptr) - 1:
-        raise ValueError(f"index must lie in 0..{len(ptr) - 2}; got {which.tolist()}")
+    check_ptr(ptr, len(values))
+    check_index(which, len(ptr) - 1)
     start = ptr[which]
     length = ptr[which + 1] - start
     new_ptr = torch.cat([length.new_zeros(1), length.cumsum(0)])

@@ -30,6 +30,10 @@ def sheaf_matmul(
     """Sheaf coboundary ``(delta x)_c = sum over faces f of c of F_{f<c} x_f`` (``transpose``,
     faces to cells) or its adjoint ``(delta^T y)_f = sum over cofaces c of f of F_{f<c}^T y_c``.
 
+    Index arrays must stay as they are: what is looked up from them is kept, and noticed to be stale
+    only after writes by operations of PyTorch, not through ``.data`` or an array of numpy that
+    shares the memory. Pass a new tensor then.
+
     Args:
         x: ``(num_cells, d, channels)``, with ``transpose`` ``(num_faces, d, channels)``.
         maps: ``(nnz, d, d)``, ``(nnz, d)`` diagonals or ``(nnz,)`` scalars, signs included, in the
@@ -66,6 +70,10 @@ def block_matmul(
     ``B_e = - F_{head<e}^T F_{tail<e}``: one small product per edge and direction, where
     ``delta^T delta`` takes three.
 
+    Index arrays must stay as they are: what is looked up from them is kept, and noticed to be stale
+    only after writes by operations of PyTorch, not through ``.data`` or an array of numpy that
+    shares the memory. Pass a new tensor then.
+
     Args:
         x: ``(n, d, channels)``.
         diagonal: ``(n, d, d)``, ``(n, d)``, ``(n,)``, or none for zero.
@@ -97,6 +105,8 @@ def small_matmul(
     checks.check_values("a", a)
     if a.dim() != 3 or a.shape[1] != a.shape[2]:
         raise ValueError(f"a must have shape (n, d, d), got {tuple(a.shape)}")
+    if not isinstance(b, Tensor):
+        checks.check_tensors(b=b)
     if b.shape != a.shape or b.dtype is not a.dtype:
         raise ValueError(
             f"a and b must share shape and dtype, got {tuple(a.shape)} {a.dtype} and "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from topodiff.kernels.precision import rounded_once
 from topodiff.kernels.reference import check_index, check_ptr, scatter_sum
 
 
@@ -28,6 +29,7 @@ def outer(y: Tensor, x: Tensor, dim: int) -> Tensor:
     return product if dim == 2 else product.sum(-1)
 
 
+@rounded_once
 def sheaf_sum(
     x: Tensor, maps: Tensor, face: Tensor, cell: Tensor, cell_ptr: Tensor, face_ptr: Tensor,
     by_face: Tensor, transpose: bool,
@@ -40,6 +42,7 @@ def sheaf_sum(
     return scatter_sum(messages, target, ptr.shape[0] - 1, False)
 
 
+@rounded_once
 def sheaf_outer(
     y: Tensor, x: Tensor, face: Tensor, cell: Tensor, cell_ptr: Tensor, face_ptr: Tensor,
     by_face: Tensor, dim: int,
@@ -49,6 +52,7 @@ def sheaf_outer(
     return outer(y[cell], x[face], dim)
 
 
+@rounded_once
 def block_matmul(
     x: Tensor, diagonal: Tensor | None, blocks: Tensor, face: Tensor, face_ptr: Tensor,
     by_face: Tensor,
@@ -62,6 +66,7 @@ def block_matmul(
     return out.index_add(0, tail, act(blocks, x[head], transpose=True))
 
 
+@rounded_once
 def block_outer(
     g: Tensor, x: Tensor, face: Tensor, face_ptr: Tensor, by_face: Tensor, dim: int
 ) -> Tensor:
@@ -79,6 +84,7 @@ def transports(maps: Tensor, factor: Tensor) -> Tensor:
     return factor[:, None, None] * (head.mT @ tail)
 
 
+@rounded_once
 def transports_backward(grad: Tensor, maps: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of maps and factor."""
     tail, head = maps[0::2], maps[1::2]

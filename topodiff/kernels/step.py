@@ -62,6 +62,8 @@ def oscillator(
     """
     checks.check_values("x", x)
     checks.check_choice("activation", activation, ACTIVATIONS)
+    if not (isinstance(v, Tensor) and isinstance(z, Tensor)):
+        checks.check_tensors(v=v, z=z)
     if v.shape != x.shape or z.shape != x.shape:
         raise ValueError(
             f"x, v and z must share a shape, got {tuple(x.shape)}, {tuple(v.shape)} and "
@@ -114,6 +116,8 @@ def check_residual(x: Tensor, z: Tensor, factor: Tensor, activation: str) -> Non
     """TypeError or ValueError where :func:`residual` cannot take its arguments."""
     checks.check_values("x", x)
     checks.check_choice("activation", activation, ACTIVATIONS)
+    if not (isinstance(z, Tensor) and isinstance(factor, Tensor)):
+        checks.check_tensors(z=z, factor=factor)
     if x.dim() != 3 or z.shape != x.shape or factor.shape != x.shape[1:2]:
         raise ValueError(
             f"x and z must share a shape (n, d, channels) and factor must have shape (d,), got "

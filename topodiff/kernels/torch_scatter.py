@@ -1,6 +1,7 @@
-"""torch-scatter, where it is installed, as one more implementation of the reductions.
+"""torch-scatter, where it is installed, as one more implementation of sums and means.
 
-torch-scatter reads its indices unchecked, so they are checked here first.
+torch-scatter reads its indices unchecked, so they are checked here first. Its extremes are left
+out: they pass over NaN, and take segments whose entries are all infinite for empty ones.
 """
 
 from __future__ import annotations
@@ -19,15 +20,6 @@ def segment_sum(x: Tensor, ptr: Tensor, mean: bool) -> Tensor:
     return torch_scatter.segment_csr(x, ptr.long(), reduce="mean" if mean else "sum")
 
 
-def segment_extreme(x: Tensor, ptr: Tensor, largest: bool, where: bool) -> tuple[Tensor, Tensor]:
-    check_ptr(ptr, x.shape[0])
-    import torch_scatter
-
-    reduce = torch_scatter.segment_max_csr if largest else torch_scatter.segment_min_csr
-    out, entry = reduce(x, ptr.long())
-    return out, entry.masked_fill_(entry == x.shape[0], -1) if where else entry.new_empty(0)
-
-
 def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tensor:
     check_index(index, num_segments)
     import torch_scatter
@@ -36,18 +28,7 @@ def scatter_sum(x: Tensor, index: Tensor, num_segments: int, mean: bool) -> Tens
     return torch_scatter.scatter(x, index.long(), 0, dim_size=num_segments, reduce=reduce)
 
 
-def scatter_extreme(
-    x: Tensor, index: Tensor, num_segments: int, largest: bool, where: bool
-) -> tuple[Tensor, Tensor]:
-    check_index(index, num_segments)
-    import torch_scatter
-
-    reduce = torch_scatter.scatter_max if largest else torch_scatter.scatter_min
-    out, entry = reduce(x, index.long(), 0, dim_size=num_segments)
-    return out, entry.masked_fill_(entry == x.shape[0], -1) if where else entry.new_empty(0)
-
-
-_OPERATIONS = (segment_sum, segment_extreme, scatter_sum, scatter_extreme)
+_OPERATIONS = (segment_sum, scatter_sum)
 
 
 def load() -> Implementation:

@@ -29,6 +29,8 @@ def transports(maps: Tensor, factor: Tensor) -> Tensor:
     checks.check_values("maps", maps)
     if maps.dim() != 3 or maps.shape[1] != maps.shape[2] or maps.shape[0] % 2:
         raise ValueError(f"maps must have shape (2 num_edges, d, d), got {tuple(maps.shape)}")
+    if not isinstance(factor, Tensor):
+        checks.check_tensors(factor=factor)
     if factor.shape != (maps.shape[0] // 2,) or factor.dtype is not maps.dtype:
         raise ValueError(
             f"factor must have shape ({maps.shape[0] // 2},) and dtype {maps.dtype} as maps, got "

@@ -105,7 +105,8 @@ def _check_state(x: Tensor, p: float) -> None:
 
 
 def _check_alike(name: str, w: Tensor, x: Tensor) -> None:
-    if w.dtype is not x.dtype:
+    if not isinstance(w, Tensor) or w.dtype is not x.dtype:
+        checks.check_tensors(**{name: w})
         raise TypeError(f"x and {name} must share a dtype, got {x.dtype} and {w.dtype}")
 
 
