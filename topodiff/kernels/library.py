@@ -129,11 +129,6 @@ def define(
                 return recorded(*arguments)
             function = known(dtype_on_cpu(*arguments)) or choose(arguments)
             return function(*arguments)
-        except ValueError as error:
-            if "0..-1" not in str(error):
-                raise
-            hint = "there are no rows that it could point to: give rows, or no entries"
-            raise ValueError(f"{error} ({hint})") from None
         except RuntimeError:
             # batched gradients (is_grads_batched) have no memory of their own, and there is no
             # cheaper way to notice them; the dispatcher takes them apart

@@ -29,7 +29,8 @@ def segments_of(ptr: Tensor, nnz: int) -> Tensor:
 def check_index(index: Tensor, size: int) -> None:
     if index.numel() and (int(index.min()) < 0 or int(index.max()) >= size):
         low, high = int(index.min()), int(index.max())
-        raise ValueError(f"index must lie in 0..{size - 1}; got values from {low} to {high}")
+        good = f"index must lie in 0..{size - 1}" if size else "there are no rows to point to"
+        raise ValueError(f"{good}; got values from {low} to {high}")
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

@@ -40,7 +40,9 @@ auto without_gil(Kernel kernel, Arguments&&... arguments) {
                               position + "] = " + value);
 }
 
-inline std::string index_range(i64 bound) { return "index must lie in 0.." + std::to_string(bound - 1); }
+inline std::string index_range(i64 bound) {
+  return bound ? "index must lie in 0.." + std::to_string(bound - 1) : "there are no rows that an index could point to";
+}
 
 // kernel(args, report), and what it reports as an error; range() says in words where indices must lie.
 template <class Kernel, class Arguments, class Range>
