@@ -46,6 +46,12 @@ def test_keeps_the_weights_of_the_best_epoch():
     assert error.item() == pytest.approx(done.score) == pytest.approx(best["valid"]["rmse"])
 
 
+def test_whole_numbers_are_learnt_from_as_well():
+    train, valid = (replace(part, y=part.y.round()) for part in parts())
+    whole = tuple(replace(part, y=part.y.long()) for part in (train, valid))
+    assert run(data=whole).history == run(data=(train, valid)).history
+
+
 def test_missing_targets_and_features():
     done = run(columns=3, missing=0.4, features=2)
     assert done.metric == "loss"
