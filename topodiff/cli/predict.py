@@ -10,6 +10,7 @@ from rich.console import Console
 from topodiff.cli.tables import interleave, prediction_columns, write_csv
 from topodiff.molecules import MoleculeTable, read_table
 from topodiff.training import Ensemble, predict_molecules
+from topodiff.training.molecules import reading_settings
 
 FAILURE = "failure"
 
@@ -33,7 +34,11 @@ def predict_command(
         raise ValueError(f"--out is the table itself ({out}): give another name")
     ensemble = Ensemble.load(folder)
     table = read_table(
-        table_path, smiles_column, strict=strict, num_workers=num_workers, **ensemble.about
+        table_path,
+        smiles_column,
+        strict=strict,
+        num_workers=num_workers,
+        **reading_settings(ensemble),
     )
     write_predictions(out, table, ensemble, num_workers)
     console = Console()

@@ -12,6 +12,7 @@ from topodiff.complexes.whole import whole_number
 from topodiff.training.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from topodiff.training.targets import LOSSES
 
+MAX_SEED = (1 << 63) - 1  # of torch
 SCHEDULES = ("cosine", "plateau", "constant")
 METRICS = ("auto", "loss", *REGRESSION_METRICS, *CLASSIFICATION_METRICS)
 
@@ -64,7 +65,7 @@ class FitConfig:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
             whole_number(name, getattr(self, name), least)
         whole_number("plateau_patience", self.plateau_patience, 0)
-        whole_number("seed", self.seed, 0, (1 << 63) - 1)
+        whole_number("seed", self.seed, 0, MAX_SEED)
         for name in ("learning_rate", "weight_decay", "clip"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is not negative, got {getattr(self, name)}")
