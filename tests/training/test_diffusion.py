@@ -12,7 +12,7 @@ from topodiff.datasets import NodeDataset
 from topodiff.training import diffusion, diffusion_tuning
 from topodiff.training.diffusion import DIFFUSION, MODELS, plan
 from topodiff.training.diffusion_settings import PUBLISHED, settings
-from topodiff.training.results import ResultsFile
+from topodiff.training.results import TRIALS, ResultsFile
 
 N = 30
 
@@ -136,7 +136,7 @@ def test_a_trial_that_blows_up_is_noted(toy, tmp_path):
     )
     search = dataclasses.replace(search, base=lambda model: {"hidden_channels": 16})
     search.tune("cora_random", "graphcon-gcn", 1, tmp_path / "tuning.json")
-    ((result,),) = [g["results"] for g in ResultsFile(tmp_path / "tuning.json").groups()]
+    ((result,),) = [g["results"] for g in ResultsFile(tmp_path / "tuning.json", TRIALS).groups()]
     assert result["valid"] == 0
     assert "take a smaller dt" in result["failed"]
 

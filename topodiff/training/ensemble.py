@@ -202,9 +202,6 @@ def train_ensemble(
         width = 0 if scaler is None else scaler.width
         model = build_model(config.model, in_channels, len(targets), width)
         place = None if folder is None else Path(folder) / f"member_{k}"
-        if place is not None:
-            place.mkdir(parents=True, exist_ok=True)
-
         report = None if on_epoch is None else partial(on_epoch, k)
         done.append(
             fit(
