@@ -1,17 +1,23 @@
 """The commands, from a file of 60 molecules to predictions."""
 
 import csv
+import io
 import json
 import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from topodiff.cli.app import app
+from topodiff import plotting
+from topodiff.cli.app import app, main
 from topodiff.training import Ensemble
+from topodiff.training.files import locked
 
 SMILES = [
     stem + tail
@@ -218,6 +224,91 @@ def test_a_count_among_the_tested_is_no_class(tmp_path):
     assert "needs 0 or 1, got 2" in one_line(refused)
 
 
+def test_names_of_targets_are_no_mathematics(tmp_path):
+    name = "US$_{ per kg$"
+    table = write(tmp_path / "t.csv", ["smiles", name], [[s, len(s)] for s in SMILES])
+    out = tmp_path / "out"
+    done = train(table, out, "--no-descriptors", target=name)
+    assert done.exit_code == 0, done.output
+    assert (out / "metrics.json").exists()
+    assert (out / "parity.png").exists()
+
+
+def test_a_picture_that_fails_is_a_warning(table, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("no such font")
+
+    monkeypatch.setattr(plotting, "parity_plot", fail)
+    with pytest.warns(UserWarning, match=r"parity.png could not be drawn: no such font"):
+        done = train(table, tmp_path / "out", "--no-descriptors")
+    assert done.exit_code == 0
+    assert (tmp_path / "out" / "metrics.json").exists()
+
+
+def test_what_is_resumed_is_not_touched_if_refused(table, tmp_path):
+    out = tmp_path / "out"
+    assert train(table, out, "--no-descriptors").exit_code == 0
+    before = {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()}
+    write(table, ["SMILES", "size"], [[s, len(s)] for s in ["(", ")", *SMILES[3:]]])
+    refused = train(table, out, "--no-descriptors", "--resume")
+    assert "the training set is another one" in one_line(refused)
+    assert {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()} == before
+
+
+def test_one_process_in_a_folder(table, tmp_path):
+    out = tmp_path / "out"
+    assert train(table, out, "--no-descriptors").exit_code == 0
+    before = (out / "predictor.ckpt").read_bytes()
+    with locked(out):
+        for option in ("--resume", "--overwrite"):
+            refused = one_line(train(table, out, "--no-descriptors", option))
+            assert "another process writes into" in refused
+    assert (out / "predictor.ckpt").read_bytes() == before
+    assert train(table, out, "--no-descriptors", "--resume").exit_code == 0
+
+
+def test_a_typo_in_the_split_names_its_line(table, tmp_path):
+    table.write_text(table.read_text().replace("7,test", "7,tset", 1))
+    given = ["--split", "given", "--split-column", "part"]
+    # 44 and 8 molecules, a bad one and the header stand before
+    assert "line 55 has the split 'tset'" in one_line(train(table, tmp_path / "out", *given))
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"aromatic": True}, "read with aromatic=True, which this version"),
+        ({"max_ring_size": 18}, None),  # of settings that came later, those of now are taken
+    ],
+)
+def test_models_of_other_versions(trained, table, tmp_path, about, message):
+    replace(Ensemble.load(trained), about=about).save(tmp_path)
+    done = run("predict", tmp_path, table, "--out", tmp_path / "p.csv")
+    if message is None:
+        assert done.exit_code == 0, done.output
+    else:
+        assert message in one_line(done)
+
+
+def test_kernels_that_there_are_not():
+    environment = {**os.environ, "TOPODIFF_KERNELS": "fortran"}
+    command = [sys.executable, "-m", "topodiff", "info"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "'fortran'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_terminals_of_ascii_alone(monkeypatch):
+    screen = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr("topodiff.cli.app.app", lambda: print("±"))
+    main()
+    screen.flush()
+    assert screen.buffer.getvalue() == b"?\n"
+
+
 def test_usage_puts_the_table_before_what_takes_several_values():
     usage = " ".join(run("train", "--help").output.split())
     assert re.search(r"Usage: \S+ train .*table.* \[OPTIONS\]", usage)
@@ -309,8 +400,18 @@ def test_columns_of_the_prediction_are_not_overwritten(trained, tmp_path):
     assert "has a column 'size_std' already: rename it" in one_line(refused)
 
 
-def test_info_names_kernels_and_folders(tmp_path):
+def test_info_names_kernels_and_folders(tmp_path, monkeypatch):
+    cache = "/a/rather/long/path/of/a/folder" * 4
+    monkeypatch.setenv("TOPODIFF_CACHE", cache)
     done = run("info")
+    assert cache in "".join(re.findall(r"[\w/]+", done.output.partition("cache")[2]))
     assert done.exit_code == 0
-    for word in ("kernels in use", "kernels cpu", "instruction set", "threads", "data mirror"):
+    for word in (
+        "kernels triton",
+        "kernels in use",
+        "kernels cpu",
+        "instruction set",
+        "threads",
+        "data mirror",
+    ):
         assert word in done.output
