@@ -122,7 +122,7 @@ def test_tuning_from_the_command_line(toy, tmp_path, model):
     arguments = ["bench", "diffusion", "--out", str(out), "--tune", "4", "--datasets", "cora"]
     done = CliRunner().invoke(app, [*arguments, "--splits", "random", "--models", model])
     assert done.exit_code == 0, done.output
-    (group,) = ResultsFile(out).groups()
+    (group,) = ResultsFile(out, TRIALS).groups()
     assert (group["dataset"], group["model"]) == ("cora_random", model)
     assert [r["trial"] for r in group["results"]] == [0, 1, 2, 3]
     assert group["results"][0]["options"] == diffusion.DIFFUSION.settings("cora_random", model)

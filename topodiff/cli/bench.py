@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -112,10 +113,14 @@ def results_table(
     published: Mapping[tuple[str, str], tuple[float, float | None]],
 ) -> Table:
     """Test metrics in percent beside the published ones, a row for each data set and model."""
-    table = Table(title="percent, mean ± standard deviation")
-    for name in ("data set", "model"):  # in a narrow terminal, numbers go on in the next line
+    title = "percent, mean ± standard deviation"
+    # narrow, as it has to fit into 80 columns; where it does not, numbers are broken, not names
+    table = Table(
+        title=title, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+    )
+    for name in ("data set", "model"):
         table.add_column(name, no_wrap=True)
-    for name in ("test", "published", "validation", "runs", "CPU s"):
+    for name in ("test", "published", "val", "runs", "CPU s"):
         table.add_column(name, justify="right", overflow="fold")
     for (dataset, model), ours in found.items():
         mean, std = published.get((dataset, model), (None, None))
