@@ -267,6 +267,10 @@ def test_settings_have_known_names():
     assert TrainConfig.from_dict(SMALL.to_dict()) == SMALL
     with pytest.raises(ValueError, match=r"no setting of the model 'hiden_channels'; did you mean"):
         TrainConfig.from_dict({"model": {"hiden_channels": 3}})
+    with pytest.raises(ValueError, match="no norm 'foo'; known: batch, clipped, layer, none"):
+        ModelConfig(norm="foo")
+    with pytest.raises(ValueError, match="no readout 'max'; known: sum, mean"):
+        ModelConfig(readout="max")
     with pytest.raises(ValueError, match="members must be a whole number >= 1, got 0"):
         TrainConfig(members=0)
     with pytest.raises(ValueError, match="no task 'clasification'; did you mean classification"):

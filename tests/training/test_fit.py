@@ -166,8 +166,12 @@ def test_bad_samples_and_settings():
         FitConfig(epochs=0)
     with pytest.raises(ValueError, match=r"epochs must be a whole number >= 1, got 2\.5"):
         FitConfig(epochs=2.5)
-    with pytest.raises(ValueError, match="learning_rate is not negative, got nan"):
+    with pytest.raises(ValueError, match="learning_rate is finite and not negative, got nan"):
         FitConfig(learning_rate=math.nan)
+    with pytest.raises(ValueError, match="learning_rate is finite and not negative, got inf"):
+        FitConfig(learning_rate=math.inf)
+    with pytest.raises(ValueError, match=r"plateau_factor is in \(0, 1\), got 2"):
+        FitConfig(plateau_factor=2)
     with pytest.raises(ValueError, match=r"no setting 'epoch'; did you mean epochs\?"):
         FitConfig.from_dict({"epoch": 3})
     assert FitConfig.from_dict(FAST.to_dict()) == FAST

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,12 +67,14 @@ class FitConfig:
             whole_number(name, getattr(self, name), least)
         whole_number("plateau_patience", self.plateau_patience, 0)
         whole_number("seed", self.seed, 0, MAX_SEED)
-        for name in ("learning_rate", "weight_decay", "clip"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is not negative, got {getattr(self, name)}")
+        for name in ("learning_rate", "weight_decay", "clip", "minimal_rate"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is finite and not negative, got {getattr(self, name)}")
         for name in ("warmup", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is in [0, 1), got {getattr(self, name)}")
+        if not 0 < self.plateau_factor < 1:
+            raise ValueError(f"plateau_factor is in (0, 1), got {self.plateau_factor}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
