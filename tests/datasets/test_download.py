@@ -147,8 +147,9 @@ def server(monkeypatch):
 
 @pytest.mark.parametrize("reply", ["status", "chunk", "short"])
 def test_replies_that_break_off(server, reply, tmp_path):
-    with pytest.raises(DownloadError, match="cannot get"):
+    with pytest.raises(DownloadError, match="cannot get") as refused:
         fetch(f"{server}/{reply}", "a.csv")
+    assert "\n" not in str(refused.value)
     assert list((tmp_path / "cache" / "datasets").iterdir()) == []
 
 

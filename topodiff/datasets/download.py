@@ -97,7 +97,7 @@ def _try_to_download(url: str, path: Path, expected: str | None, progress: bool)
         try:
             return _download(url, path, expected, progress)
         except (OSError, http.client.HTTPException) as error:  # also of a reply that breaks off
-            problem = str(error) or type(error).__name__
+            problem = " ".join(str(error).split()) or type(error).__name__
     note = path.with_name(f"{path.name}.sha256")
     also = f" (and delete {note.name} beside it)" if note.is_file() else ""
     raise DownloadError(
