@@ -14,8 +14,8 @@ seconds, median over the repeats; slow solvers run once, and those that would ta
 ``--budget`` applications are left out and said to be. The peer is scipy's expm_multiply on the
 same matrix in CSR. All find their matrix made: what ours takes is ``assembly_seconds``.
 
-Writes benchmarks/results/solvers.json after each case; with --quick a mesh of 2,000 vertices, and
-nothing written.
+Writes benchmarks/results/solvers.json after each case, with the command that made it; with --quick
+a mesh of 2,000 vertices, and nothing written.
 """
 
 from __future__ import annotations
@@ -237,8 +237,7 @@ def main() -> None:
             print(f"{name}, {kind}: solver, error, applications, CPU seconds")
             assert complex is not None
             found = run_case(complex, kind == "stiff", args.repeats, args.budget)
-            results[f"{name}, {kind}"] = found
-            results["run"] = machine.describe_run()
+            results[f"{name}, {kind}"] = found | {"run": machine.describe_run()}
             print(json.dumps(found["claims"]), flush=True)
             if not args.quick:
                 write_json(RESULTS, results)

@@ -181,4 +181,13 @@ def solvers(results: dict[str, Any]) -> str:
             "products, error 1e-3", "CPU s", "products, error 1e-6", "CPU s",
         ]  # fmt: skip
         parts.append(markdown(header, rows))
-    return "\n\n".join([*parts, command(results["run"])])
+        if "run" in found:
+            parts[-1] += f"\n\n{command(found['run'])}"
+    if any("run" not in found for name, found in results.items() if name != "run"):
+        # they were made before every case had its command
+        parts.append(
+            "`python benchmarks/solvers.py` makes these tables, with `--only mesh` or `--only "
+            "cora` some. Those without a command of their own are from runs of which the file "
+            f"has kept the last: {command(results['run'])}"
+        )
+    return "\n\n".join(parts)

@@ -177,7 +177,7 @@ def main() -> None:
             p = measure(name, depth, data.complex, data.y, masks, options.epochs)
             points.append(p)
             print(
-                f"{p.model:9} depth {p.depth:4}  accuracy {100 * p.accuracy:5.1f}  energy "
+                f"{p.model:17} depth {p.depth:4}  accuracy {100 * p.accuracy:5.1f}  energy "
                 f"{p.before:.1e} -> {p.after:.1e}",
                 flush=True,
             )

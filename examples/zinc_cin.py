@@ -7,7 +7,8 @@
 Atoms, bonds and induced rings of up to 18 atoms are cells; L1 loss, batches of 128, learning rate
 1e-3, halved after 20 epochs without improvement on the validation set, until it falls below 1e-5.
 The test error is that of the epoch with the best validation error. A run that was stopped goes on
-when the same command is given again; with --evaluate it is tested as it stands.
+when the same command is given again; with --evaluate added it is tested as it stands. Runs of
+different settings have different folders, by default zinc/LAYERSxWIDTH-EPOCHS-SCHEDULE-SEED.
 
 The data come from the mirror folder (TOPODIFF_MIRROR). Validation and test sets are the published
 ones; the training set is a surrogate of the same size from the same pool, see datasets/README.md.
@@ -44,9 +45,11 @@ def main() -> None:
     parser.add_argument("--schedule", choices=("plateau", "cosine"), default="plateau")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, default=Path("zinc"))
+    parser.add_argument("--out", type=Path, help="folder of this run")
     parser.add_argument("--evaluate", action="store_true", help="test a stopped run as it stands")
     options = parser.parse_args()
+    name = f"{options.layers}x{options.hidden}-{options.epochs}-{options.schedule}-{options.seed}"
+    out = options.out or Path("zinc") / name
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     console = Console()
@@ -71,12 +74,13 @@ def main() -> None:
         number, error = record["epoch"], record["valid"]["mae"]
         console.print(f"epoch {number}: training {record['train_loss']:.4f} validation {error:.4f}")
 
-    options.out.mkdir(parents=True, exist_ok=True)
     if not options.evaluate:
-        fit(model, train, valid, targets, config, folder=options.out, resume=True, on_epoch=show)
-    state = load_newest(options.out)
+        fit(model, train, valid, targets, config, folder=out, resume=True, on_epoch=show)
+    state = load_newest(out)
     if state is None:
-        parser.error(f"there is no checkpoint in {options.out}")
+        parser.error(f"there is no checkpoint in {out}")
+    if state["signature"]["model"] != str(model):
+        parser.error(f"the model in {out} has another --hidden or --layers")
     best, history = state["best"], state["history"]
     model.load_state_dict(best["model"])
     prediction = targets.unscale(predict(model, test))
@@ -84,14 +88,15 @@ def main() -> None:
     console.print(f"best epoch {best['epoch']}: validation {best['score']:.4f} test {error:.4f}")
     result = {
         "model": {"hidden": options.hidden, "layers": options.layers, "parameters": size},
-        "config": config.to_dict(),
+        "config": state["signature"]["config"],
         "best_epoch": best["epoch"],
         "status": state["status"] or f"stopped after {len(history)} epochs",
         "val": best["score"],
         "test": error,
         "history": [[r["epoch"], r["learning_rate"], r["valid"]["mae"]] for r in history],
     }
-    write_json(options.out / "result.json", result)
+    write_json(out / "result.json", result)
+    console.print(f"result.json is in {out}")
 
 
 if __name__ == "__main__":

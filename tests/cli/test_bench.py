@@ -1,13 +1,18 @@
 """``topodiff bench heterophily`` on the smallest data set, where there is a copy of it."""
 
 import dataclasses
+import io
 import json
+import tempfile
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from topodiff.cli.app import app
+from topodiff.cli.bench import results_table
 from topodiff.training import heterophily, heterophily_tuning
+from topodiff.training.node_benchmark import Summary
 
 runner = CliRunner()
 
@@ -58,9 +63,50 @@ def test_tuning(bench):
     assert group["results"][0]["options"]["epochs"] == 2
 
 
+@pytest.mark.usefixtures("bench")
+def test_tuning_spares_finished_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    few = ["bench", "heterophily", "--datasets", "texas", "--models", "mlp"]
+    for more in (["--splits", "1"], ["--tune", "1"], ["--splits", "1"]):
+        done = runner.invoke(app, [*few, *more])
+        assert done.exit_code == 0, done.output
+    assert {p.name for p in tmp_path.glob("*.json")} == {
+        "heterophily.json", "heterophily_tuning.json"
+    }  # fmt: skip
+    refused = runner.invoke(app, [*few, "--tune", "1", "--out", "heterophily.json"])
+    assert refused.exit_code == 2
+    assert "heterophily.json holds runs, these are trials of --tune" in refused.output
+
+
+def test_files_that_cannot_be_written_are_refused_before_training(bench, monkeypatch):
+    run, out = bench
+
+    def full(**options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    done = run("--datasets", "texas", "--models", "mlp", "--splits", "1")
+    assert done.exit_code == 2
+    assert "cannot be written: No space left on device" in " ".join(done.output.split())
+    assert not out.exists()
+
+
+def test_names_are_whole_in_a_narrow_terminal():
+    found = {
+        ("chameleon_filtered", model): Summary(1, 2, 3, 4, 5.0)
+        for model in ("identity-nsd", "identity-nsd-sum")
+    }
+    console = Console(width=80, file=io.StringIO())
+    console.print(results_table(found, dict.fromkeys(found, (80.81, 4.75))))
+    for pair in found:
+        assert all(name in console.file.getvalue() for name in pair)
+    assert "…" not in console.file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
+        (["--threads", "3000000000"], "threads must be a whole number from 1 to 1024"),
         (["--datasets", "texa"], "did you mean texas?"),
         (["--models", "gcnn"], "did you mean gcn"),
         (["--splits", "0"], "splits must be a whole number >= 1, got 0"),

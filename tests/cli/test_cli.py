@@ -1,6 +1,5 @@
 """The commands, from a file of 60 molecules to predictions."""
 
-import csv
 import json
 import os
 import re
@@ -8,67 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from commands import SMILES, one_line, one_line_and_more, read, run, train, write
 
-from topodiff.cli.app import app
 from topodiff.training import Ensemble
-
-SMILES = [
-    stem + tail
-    for stem in ("C", "CC", "CCC", "c1ccccc1", "C1CCCCC1", "CC(C)", "c1ccncc1", "C1CC1")
-    for tail in ("O", "N", "C", "Cl", "C(=O)O", "OC", "C#N", "CBr")
-][:60]
-FAST = ["--epochs", "3", "--ensemble", "2", "--hidden-channels", "8", "--num-layers", "1"]
-runner = CliRunner()
-
-
-def run(*arguments):
-    return runner.invoke(app, [str(a) for a in arguments])
-
-
-def write(path, header, rows):
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
-
-
-def read(path):
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.fixture(autouse=True)
-def small_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TOPODIFF_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def table(tmp_path):
-    parts = ["train"] * 44 + ["val"] * 8 + ["test"] * 8
-    rows = [
-        [f"m{i}", s, len(s) + s.count("O"), int("O" in s) if i % 5 else "", 7, parts[i]]
-        for i, s in enumerate(SMILES)
-    ]
-    rows.insert(10, ["bad", "c1ccccc", 3, 0, 7, "train"])
-    return write(
-        tmp_path / "molecules.csv", ["id", "SMILES", "size", "oxygen", "same", "part"], rows
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A model of two targets, one of them with missing values."""
-    folder = tmp_path_factory.mktemp("trained")
-    rows = [[s, len(s), int("O" in s) if i % 5 else ""] for i, s in enumerate(SMILES)]
-    path = write(folder / "table.csv", ["smiles", "size", "oxygen"], rows)
-    done = run("train", path, "--out", folder / "out", "--target-columns", "size",
-               "oxygen", *FAST)  # fmt: skip
-    assert done.exit_code == 0, done.output
-    return folder / "out"
-
-
-def train(table, out, *options, target="size"):
-    return run("train", table, "--out", out, "--target-columns", target, *FAST, *options)
 
 
 def test_train_writes_everything(table, tmp_path):
@@ -167,29 +108,6 @@ def test_resume_and_overwrite(table, tmp_path):
     assert (out / "predictor.ckpt").read_bytes() != first
 
 
-def test_overwriting_spares_what_is_not_of_a_run(table, tmp_path):
-    out = tmp_path / "out"
-    assert train(table, out).exit_code == 0
-    notes = out / "member_notes"
-    notes.mkdir()
-    (notes / "thesis.txt").write_text("keep me")
-    (out / "member_1.csv").write_text("keep me")
-    assert train(table, out, "--overwrite").exit_code == 0
-    assert (notes / "thesis.txt").exists()
-    assert (out / "member_1.csv").exists()
-    within = out / "failures.csv"
-    within.write_bytes(table.read_bytes())
-    assert "would delete the table itself" in one_line(train(within, out, "--overwrite"))
-    assert within.read_bytes() == table.read_bytes()
-
-
-def test_resuming_what_was_killed_at_its_first_file(table, tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / ".config.json.123.tmp").write_text("{")
-    assert train(table, out, "--resume").exit_code == 0
-
-
 def test_predictions_go_where_a_link_leads(trained, table, tmp_path):
     real, link, pipe = (tmp_path / name for name in ("real.csv", "link.csv", "pipe"))
     real.write_text("old")
@@ -223,16 +141,6 @@ def test_usage_puts_the_table_before_what_takes_several_values():
     assert re.search(r"Usage: \S+ train .*table.* \[OPTIONS\]", usage)
 
 
-def one_line(result):
-    """The error, which must be one line without a traceback."""
-    assert result.exit_code == 2, result.output
-    lines = [line for line in result.output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    assert len(errors) == 1
-    assert "Traceback" not in result.output
-    return errors[0]
-
-
 def test_mistakes_are_one_line(table, tmp_path):
     out = tmp_path / "out"
     assert "no such file" in one_line(train(tmp_path / "none.csv", out))
@@ -255,13 +163,6 @@ def test_mistakes_are_one_line(table, tmp_path):
     assert "needs 0 or 1" in one_line(train(table, out, "--task", "classification"))
     assert "unclosed ring" in one_line_and_more(train(table, out, "--strict"))
     assert not out.exists(), "nothing is written before everything is known to be usable"
-
-
-def one_line_and_more(result):
-    """An error that lists the failed rows below its first line."""
-    assert result.exit_code == 2
-    assert "Traceback" not in result.output
-    return result.output
 
 
 def test_no_molecule_at_all(tmp_path):
@@ -294,23 +195,24 @@ def test_unusable_folders(table, trained, tmp_path):
     assert "holds no run to resume" in one_line(train(table, foreign, "--resume"))
 
 
-def test_damaged_model(trained, table, tmp_path):
-    content = bytearray((trained / "predictor.ckpt").read_bytes())
-    content[-50] ^= 1
-    (tmp_path / "predictor.ckpt").write_bytes(content)
-    refused = run("predict", tmp_path, table, "--out", tmp_path / "p.csv")
-    assert "predictor.ckpt is damaged" in one_line(refused)
-    assert not (tmp_path / "p.csv").exists()
-
-
 def test_columns_of_the_prediction_are_not_overwritten(trained, tmp_path):
     new = write(tmp_path / "new.csv", ["smiles", "size_std"], [["CCO", "1"]])
     refused = run("predict", trained, new, "--out", tmp_path / "p.csv")
     assert "has a column 'size_std' already: rename it" in one_line(refused)
 
 
-def test_info_names_kernels_and_folders(tmp_path):
+def test_info_names_kernels_and_folders(tmp_path, monkeypatch):
+    cache = "/a/rather/long/path/of/a/folder" * 4
+    monkeypatch.setenv("TOPODIFF_CACHE", cache)
     done = run("info")
+    assert cache in "".join(re.findall(r"[\w/]+", done.output.partition("cache")[2]))
     assert done.exit_code == 0
-    for word in ("kernels in use", "kernels cpu", "instruction set", "threads", "data mirror"):
+    for word in (
+        "kernels triton",
+        "kernels in use",
+        "kernels cpu",
+        "instruction set",
+        "threads",
+        "data mirror",
+    ):
         assert word in done.output

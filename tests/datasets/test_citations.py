@@ -105,6 +105,8 @@ def test_published_counts(mirror, name):
 
 
 def test_unknown_names():
+    with pytest.raises(ValueError, match="num_splits must be a whole number >= 1, got 0"):
+        load_citations("cora", "random", 0)
     with pytest.raises(ValueError, match="citation graphs"):
         load_citations("texas", "random")
     with pytest.raises(ValueError, match="one of \\('planetoid', 'fixed', 'random'\\)"):

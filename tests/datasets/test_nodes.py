@@ -1,6 +1,7 @@
 """Node classification data sets: published counts, every published format, bad files."""
 
 import dataclasses
+import hashlib
 import pickle
 from collections import defaultdict
 
@@ -11,7 +12,7 @@ import torch
 
 from topodiff.datasets import DownloadError, NodeDataset, load_nodes, nodes
 from topodiff.datasets.geom_gcn import read_geom_gcn
-from topodiff.datasets.node_arrays import NodeArrays
+from topodiff.datasets.node_arrays import NodeArrays, read_npz
 from topodiff.datasets.nodes import normalize_rows, read_arrays
 from topodiff.datasets.planetoid import FILES, read_pickle, read_planetoid
 
@@ -153,6 +154,27 @@ def test_public_files_with_other_content_are_refused(yandex, monkeypatch):
     monkeypatch.setitem(nodes.SOURCES, "questions", dataclasses.replace(source, digest="00"))
     with pytest.raises(DownloadError, match="hold other data than expected"):
         load_nodes("questions")
+
+
+@pytest.mark.parametrize("content", [b"PK and no more", None])
+def test_damaged_files_are_named_with_the_remedy(yandex, tmp_path, content):
+    load_nodes("questions")
+    [path] = tmp_path.rglob("heterophilous-graphs/questions.npz")
+    if content is None:
+        np.savez(path, edges=np.eye(2, dtype=np.int64))
+    else:
+        path.write_bytes(content)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name("questions.npz.sha256").write_text(digest)  # as trusted by an earlier version
+    with pytest.raises(DownloadError, match=r"questions.*: delete"):
+        load_nodes("questions")
+
+
+def test_npz_files_that_are_none(tmp_path):
+    for content in (b"", b"<html>", b"PK\x03\x04 and no more"):
+        (tmp_path / "a.npz").write_bytes(content)
+        with pytest.raises(DownloadError, match=r"a.npz is no npz file.*delete it"):
+            read_npz(tmp_path / "a.npz")
 
 
 def test_the_digest_sees_the_graph_not_its_list():

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -176,6 +178,28 @@ def test_a_cache_that_cannot_be_written_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setenv("TOPODIFF_CACHE", str(tmp_path / "file"))
     with pytest.warns(UserWarning, match="cannot be written"):
         assert_same(lift_many(SMILES, SETTINGS))
+
+
+def test_files_of_a_shared_cache_can_be_read_by_others(cache_folder):
+    before = os.umask(0o022)
+    try:
+        lift_many(SMILES, SETTINGS)
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (cache_folder / "molecules").iterdir()}
+    assert modes == {0o644}
+
+
+def test_a_user_without_a_home(monkeypatch, tmp_path):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("TOPODIFF_CACHE")
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.warns(UserWarning, match="no home folder: the cache is"):
+        assert_same(lift_many(SMILES, SETTINGS))
+    assert (tmp_path / "topodiff" / "molecules").is_dir()
 
 
 def test_tables_use_workers_and_cache(write, cache_folder):

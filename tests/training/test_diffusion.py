@@ -12,7 +12,7 @@ from topodiff.datasets import NodeDataset
 from topodiff.training import diffusion, diffusion_tuning
 from topodiff.training.diffusion import DIFFUSION, MODELS, plan
 from topodiff.training.diffusion_settings import PUBLISHED, settings
-from topodiff.training.results import ResultsFile
+from topodiff.training.results import TRIALS, ResultsFile
 
 N = 30
 
@@ -122,7 +122,7 @@ def test_tuning_from_the_command_line(toy, tmp_path, model):
     arguments = ["bench", "diffusion", "--out", str(out), "--tune", "4", "--datasets", "cora"]
     done = CliRunner().invoke(app, [*arguments, "--splits", "random", "--models", model])
     assert done.exit_code == 0, done.output
-    (group,) = ResultsFile(out).groups()
+    (group,) = ResultsFile(out, TRIALS).groups()
     assert (group["dataset"], group["model"]) == ("cora_random", model)
     assert [r["trial"] for r in group["results"]] == [0, 1, 2, 3]
     assert group["results"][0]["options"] == diffusion.DIFFUSION.settings("cora_random", model)
@@ -136,7 +136,7 @@ def test_a_trial_that_blows_up_is_noted(toy, tmp_path):
     )
     search = dataclasses.replace(search, base=lambda model: {"hidden_channels": 16})
     search.tune("cora_random", "graphcon-gcn", 1, tmp_path / "tuning.json")
-    ((result,),) = [g["results"] for g in ResultsFile(tmp_path / "tuning.json").groups()]
+    ((result,),) = [g["results"] for g in ResultsFile(tmp_path / "tuning.json", TRIALS).groups()]
     assert result["valid"] == 0
     assert "take a smaller dt" in result["failed"]
 

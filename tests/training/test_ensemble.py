@@ -7,6 +7,7 @@ from small import samples
 
 import topodiff as td
 from topodiff.molecules import Split
+from topodiff.molecules.descriptors import NAMES, descriptors
 from topodiff.nn import NormActivation
 from topodiff.training import (
     Ensemble,
@@ -15,10 +16,12 @@ from topodiff.training import (
     ModelConfig,
     TrainConfig,
     build_model,
+    checkpoint,
     predict_molecules,
     train_ensemble,
     train_molecules,
 )
+from topodiff.training import molecules as training_molecules
 
 SMALL = TrainConfig(
     model=ModelConfig("cin", hidden_channels=4, num_layers=1), fit=FitConfig(epochs=2), members=2
@@ -154,10 +157,120 @@ def test_unusable_splits(tmp_path, split, message):
         train_molecules(table, split, SMALL)
 
 
+@pytest.fixture
+def described(tmp_path):
+    """A table, and an ensemble that takes descriptors of its molecules."""
+    table = td.read_table(write_table(tmp_path / "t.csv"), "smiles", "n")
+    split = Split(list(range(16)), list(range(16, 20)), list(range(20, 24)))
+    return table, train_molecules(table, split, replace(SMALL, members=1))[0]
+
+
+def other_rdkit(monkeypatch, order, extra=()):
+    """As if RDKit listed the descriptors in this order, and some more."""
+    names = tuple(NAMES[i] for i in order) + tuple(extra)
+
+    def described(smiles, num_workers=0):
+        values = descriptors(smiles)[:, order]
+        return torch.cat([values, torch.full((len(values), len(extra)), 3.0)], 1)
+
+    monkeypatch.setattr(training_molecules, "NAMES", names)
+    monkeypatch.setattr(training_molecules, "descriptors", described)
+
+
+def test_descriptors_go_by_name(described, monkeypatch, tmp_path):
+    table, ensemble = described
+    before = predict_molecules(ensemble, table).mean
+    ensemble.save(tmp_path)
+    other_rdkit(monkeypatch, [*range(len(NAMES))][::-1], ["New"])
+    assert torch.equal(predict_molecules(Ensemble.load(tmp_path), table).mean, before)
+
+
+def test_a_descriptor_that_is_gone_is_named(described, monkeypatch):
+    table, ensemble = described
+    other_rdkit(monkeypatch, range(1, len(NAMES)), ["New"])
+    message = f"with RDKit .* on the descriptor '{NAMES[0]}', which RDKit .* does not have"
+    with pytest.raises(ValueError, match=message):
+        predict_molecules(ensemble, table)
+    with pytest.raises(ValueError, match=f"missing here, such as '{NAMES[0]}'"):
+        ensemble.predict(training_molecules.molecule_samples(table))
+
+
+def test_models_without_names_of_descriptors(described, monkeypatch, tmp_path):
+    table, ensemble = described
+    ensemble.save(tmp_path)
+    state = checkpoint.load(tmp_path / "predictor.ckpt")
+    del state["scaler"]["names"], state["versions"]  # as they were written before
+    checkpoint.save(tmp_path / "predictor.ckpt", state)
+    old = Ensemble.load(tmp_path)
+    assert torch.equal(predict_molecules(old, table).mean, predict_molecules(ensemble, table).mean)
+    other_rdkit(monkeypatch, range(len(NAMES)), ["New"])
+    count = len(NAMES)
+    with pytest.raises(ValueError, match=f"know {count} features of whole .* got {count + 1}"):
+        predict_molecules(old, table)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda s: s.pop("scaler"), "is no trained model, but another file"),
+        (lambda s: s["config"]["model"].update(foo=1), "of topodiff 9.9, does not fit topodiff"),
+        (lambda s: s["config"]["model"].update(norm="foo"), "does not fit.*norm"),
+        (lambda s: s["members"][0].popitem(), "does not fit.*Missing key"),
+        (lambda s: s["targets"].pop("std"), "does not fit"),
+        (lambda s: s.update(in_channels=3), "does not fit"),
+    ],
+)
+def test_models_that_do_not_fit_say_so_in_a_line(tmp_path, damage, message):
+    (ensemble, _), _ = trained()
+    ensemble.save(tmp_path)
+    state = checkpoint.load(tmp_path / "predictor.ckpt")
+    state["versions"]["topodiff"] = "9.9"
+    damage(state)
+    checkpoint.save(tmp_path / "predictor.ckpt", state)
+    with pytest.raises(ValueError, match=message) as refused:
+        Ensemble.load(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_list_is_no_model(tmp_path):
+    checkpoint.save(tmp_path / "predictor.ckpt", [1, 2])
+    with pytest.raises(ValueError, match="is no trained model"):
+        Ensemble.load(tmp_path)
+
+
+def test_molecules_read_as_only_a_later_version_can(tmp_path):
+    table = td.read_table(write_table(tmp_path / "t.csv"))
+    (ensemble, _), _ = trained()
+    with pytest.raises(ValueError, match="read with aromatic=True, which this version"):
+        predict_molecules(replace(ensemble, about={"aromatic": True}), table)
+
+
+def test_samples_must_be_those_of_the_settings(tmp_path):
+    table = td.read_table(write_table(tmp_path / "t.csv"), "smiles", "n")
+    split = Split(list(range(16)), list(range(16, 20)), [])
+    samples = training_molecules.molecule_samples(table, False)
+    with pytest.raises(ValueError, match="have descriptors=True"):
+        train_molecules(table, split, SMALL, samples=samples)
+    config = replace(SMALL, descriptors=False)
+    with pytest.raises(ValueError, match="20 samples are not those of a table of 24"):
+        train_molecules(table, split, config, samples=samples.select(range(20)))
+
+
+def test_the_last_seed_is_checked_before_training():
+    with pytest.raises(ValueError, match=r"fit.seed \+ members - 1 must be a whole number"):
+        TrainConfig(fit=FitConfig(seed=2**63 - 1), members=2)
+    with pytest.raises(TypeError, match="model is a ModelConfig, got 'gine'"):
+        TrainConfig(model="gine")
+
+
 def test_settings_have_known_names():
     assert TrainConfig.from_dict(SMALL.to_dict()) == SMALL
     with pytest.raises(ValueError, match=r"no setting of the model 'hiden_channels'; did you mean"):
         TrainConfig.from_dict({"model": {"hiden_channels": 3}})
+    with pytest.raises(ValueError, match="no norm 'foo'; known: batch, clipped, layer, none"):
+        ModelConfig(norm="foo")
+    with pytest.raises(ValueError, match="no readout 'max'; known: sum, mean"):
+        ModelConfig(readout="max")
     with pytest.raises(ValueError, match="members must be a whole number >= 1, got 0"):
         TrainConfig(members=0)
     with pytest.raises(ValueError, match="no task 'clasification'; did you mean classification"):

@@ -46,6 +46,12 @@ def test_keeps_the_weights_of_the_best_epoch():
     assert error.item() == pytest.approx(done.score) == pytest.approx(best["valid"]["rmse"])
 
 
+def test_whole_numbers_are_learnt_from_as_well():
+    train, valid = (replace(part, y=part.y.round()) for part in parts())
+    whole = tuple(replace(part, y=part.y.long()) for part in (train, valid))
+    assert run(data=whole).history == run(data=(train, valid)).history
+
+
 def test_missing_targets_and_features():
     done = run(columns=3, missing=0.4, features=2)
     assert done.metric == "loss"
@@ -160,8 +166,12 @@ def test_bad_samples_and_settings():
         FitConfig(epochs=0)
     with pytest.raises(ValueError, match=r"epochs must be a whole number >= 1, got 2\.5"):
         FitConfig(epochs=2.5)
-    with pytest.raises(ValueError, match="learning_rate is not negative, got nan"):
+    with pytest.raises(ValueError, match="learning_rate is finite and not negative, got nan"):
         FitConfig(learning_rate=math.nan)
+    with pytest.raises(ValueError, match="learning_rate is finite and not negative, got inf"):
+        FitConfig(learning_rate=math.inf)
+    with pytest.raises(ValueError, match=r"plateau_factor is in \(0, 1\), got 2"):
+        FitConfig(plateau_factor=2)
     with pytest.raises(ValueError, match=r"no setting 'epoch'; did you mean epochs\?"):
         FitConfig.from_dict({"epoch": 3})
     assert FitConfig.from_dict(FAST.to_dict()) == FAST

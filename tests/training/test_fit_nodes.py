@@ -227,6 +227,41 @@ def test_mistakes(data):
             fit_nodes(model, *arguments)
     with pytest.raises(ValueError, match="metric is one of"):
         fit_nodes(model, K, y, train, valid, name="f1")
+    with pytest.raises(ValueError, match=r"y holds numbers of classes.*got torch.float32"):
+        fit_nodes(model, K, y.float(), train, valid)
+
+
+def test_more_classes_than_outputs(data):
+    K, y, train, valid, _ = data
+    for where in (train, valid):
+        wrong = y + where.long()
+        with pytest.raises(ValueError, match=r"classes up to 3.*\(60, 4\).*got \(60, 3\)"):
+            fit_nodes(NodeMLP(3, 8, 3), K, wrong, train, valid)
+        with pytest.raises(ValueError, match=r"classes up to 3.*got \(60, 3\)"):
+            evaluate_nodes(NodeMLP(3, 8, 3), K, wrong, where)
+    unseen = torch.where(train | valid, y, 7)
+    fit_nodes(NodeMLP(3, 8, 3), K, unseen, train, valid, NodeFitConfig(epochs=1))
+
+
+def test_classes_may_be_short_integers(data):
+    K, y, train, valid, test = data
+    same = fit((K, y.int(), train, valid, test))
+    assert same.history == fit(data).history
+    assert evaluate_nodes(same.model, K, y.int(), test) == evaluate_nodes(same.model, K, y, test)
+
+
+def test_evaluation_checks_as_well(data):
+    K, y, train, _, _ = data
+    model = NodeMLP(3, 8, 3)
+    for arguments, problem in (
+        ((K, y, train & False), "the mask is a mask .* at least one"),
+        ((K, y, torch.arange(60)), "the mask is a mask"),
+        ((K, y, train[:10]), r"the mask of 60 vertices has shape"),
+        ((K, y.double(), train), "whole numbers"),
+        ((K, y, train, "f1"), "metric is one of"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            evaluate_nodes(model, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -235,6 +270,7 @@ def test_mistakes(data):
         ({"epochs": 0}, "epochs must be a whole number >= 1"),
         ({"select": "test"}, "select is one of"),
         ({"learning_rate": float("nan")}, "not negative"),
+        ({"learning_rate": float("inf")}, "not negative"),
         ({"decays": {"a": -1.0}}, "not negative"),
         ({"ends": (1.0, 1.0)}, "positive and rise"),
         ({"ends": (0.0, 1.0)}, "positive and rise"),

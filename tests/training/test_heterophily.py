@@ -3,18 +3,21 @@
 import dataclasses
 import json
 import multiprocessing
+import shutil
 import statistics
+import subprocess
 
 import pytest
 import torch
 
 from topodiff.complexes import CellComplex
 from topodiff.datasets import NodeDataset
+from topodiff.training import machine
 from topodiff.training.heterophily import DATASETS, HETEROPHILY, MODELS
 from topodiff.training.heterophily_settings import PUBLISHED, settings
 from topodiff.training.heterophily_tuning import SEARCH
 from topodiff.training.node_benchmark import Key, summarize
-from topodiff.training.results import ResultsFile
+from topodiff.training.results import TRIALS, ResultsFile
 from topodiff.training.tuning import best_trial
 
 FAST = {"hidden_channels": 4, "num_layers": 2, "epochs": 3}
@@ -141,10 +144,15 @@ def test_summary():
 # -- the file --------------------------------------------------------------------------------------
 
 
+RUN = {"split": 0, "seed": 0, "test": 0.5, "valid": 0.5, "cpu_seconds": 1.0}
+
+
 def add_many(path, model):
     for split in range(15):
         ResultsFile(path).add(
-            {"dataset": "d", "model": model, "settings": {}}, {"commit": "c"}, {"split": split}
+            {"dataset": "d", "model": model, "settings": {}},
+            {"commit": "c"},
+            RUN | {"split": split},
         )
 
 
@@ -166,15 +174,64 @@ def test_the_file_is_json_with_a_line_per_result(tmp_path):
     assert file.groups() == []
     group = {"dataset": "d", "model": "m", "settings": {"decays": {"a": 1e-3}, "t": (1, 2)}}
     for split in range(2):
-        file.add(group, {"commit": "c"}, {"split": split, "test": 0.5})
+        file.add(group, {"commit": "c"}, RUN | {"split": split})
     assert file.has(group, {"split": 1})
     assert not file.has(group, {"split": 2})
     assert not file.has({**group, "settings": {}}, {"split": 1})
     lines = path.read_text().splitlines()
     assert [json.loads(line.strip().rstrip(",")) for line in lines[2:4]] == [
-        {"split": 0, "test": 0.5},
-        {"split": 1, "test": 0.5},
+        RUN,
+        RUN | {"split": 1},
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("{}", "is no file of runs .* list of groups"),
+        ("", "is no file of runs"),
+        ("[1]", "list of groups"),
+        ('[{"dataset": "d", "model": "m", "settings": {}, "results": 3}]', "list of groups"),
+        (
+            '[{"dataset": "d", "model": "m", "settings": {}, "results": [{"split": 0}]}]',
+            "its results lack one of split, seed, test",
+        ),
+        (
+            '[{"dataset": "d", "model": "m", "settings": {}, '
+            '"results": [{"trial": 0, "valid": 1, "options": {}}]}]',
+            "holds trials of --tune, these are runs: name another file",
+        ),
+    ],
+)
+def test_a_file_of_something_else_is_refused_and_kept(tmp_path, content, problem):
+    path = tmp_path / "results.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf"results.json.*{problem}"):
+        ResultsFile(path).add({"dataset": "d", "model": "m", "settings": {}}, {}, RUN)
+    assert path.read_text() == content
+
+
+def test_trials_do_not_replace_runs(toy, tmp_path):
+    out = tmp_path / "results.json"
+    ResultsFile(out).add({"dataset": "texas", "model": "mlp", "settings": {}}, {}, RUN)
+    before = out.read_text()
+    search = dataclasses.replace(SEARCH, benchmark=toy[2])
+    with pytest.raises(ValueError, match="holds runs, these are trials of --tune"):
+        search.tune("texas", "mlp", 0, out)
+    assert out.read_text() == before
+
+
+def test_the_commit_is_that_of_topodiff_or_unknown(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "lib/topodiff/training/machine.py"))
+    (tmp_path / "lib/topodiff/training").mkdir(parents=True)
+    if shutil.which("git"):
+        subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+        identity = ["-c", "user.name=n", "-c", "user.email=e"]
+        commit = ["commit", "-q", "--allow-empty", "-m", "of somebody else"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *commit], check=True)
+    assert machine.describe_run()["commit"] == "unknown"
+    monkeypatch.setenv("PATH", "")
+    assert machine.describe_run()["commit"] == "unknown"
 
 
 # -- tuning ----------------------------------------------------------------------------------------
@@ -188,7 +245,7 @@ def test_tuning(toy, tmp_path):
     for trial in [0, 1, 2, 1]:
         search.tune("texas", "mlp", trial, out)
     assert len(loaded) == 3
-    (group,) = ResultsFile(out).groups()
+    (group,) = ResultsFile(out, TRIALS).groups()
     assert [r["trial"] for r in group["results"]] == [0, 1, 2]
     assert group["results"][0]["options"] == FAST
     assert all("test" not in r for r in group["results"])

@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from small import samples
 
-from topodiff.training import Targets
+from topodiff.training import Samples, Targets
 
 NAN = math.nan
 
@@ -87,6 +88,16 @@ def test_columns_are_classes_only_if_all_their_values_are():
 
 def test_zeros_and_ones_can_be_a_regression():
     assert Targets.fit(torch.tensor([[0.0], [1.0]]), tasks="regression").tasks == ("regression",)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float16, torch.bfloat16])
+def test_targets_are_scaled_as_floats(kind):
+    y = torch.tensor([[0.0], [1.0], [1.0]])
+    targets = Targets.fit(y, tasks="regression")
+    torch.testing.assert_close(targets.scale(y.to(kind)), targets.scale(y))
+    data = samples(3)
+    assert torch.equal(Samples(data.complexes, y.to(kind)).y, y)
+    assert Samples(data.complexes, y.double()).y.dtype == torch.float64
 
 
 def test_dict_round_trip():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
@@ -21,23 +23,28 @@ app = typer.Typer(
 )
 bench = typer.Typer(help="Measure what the README claims.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
+OUT = (
+    "File of results; those in it are not done again. By default {0}.json, or {0}_tuning.json "
+    "with --tune."
+)
 
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal of ASCII alone shows ? for the others
+            stream.reconfigure(errors="replace")
     app()
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Mistakes of the user end with one line and exit code 2, failed training with 1."""
-    from topodiff.training import NonFiniteError
-
-    try:
+    try:  # imports may fail, too: so NonFiniteError is caught as what it derives from
         yield
     except (ValueError, OSError, ImportError) as error:
         _fail(str(error), 2)
-    except NonFiniteError as error:
+    except FloatingPointError as error:
         _fail(str(error), 1)
 
 
@@ -52,7 +59,13 @@ def _fail(message: str, code: int) -> None:
 def train(
     table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
     out: Annotated[Path, typer.Option(help="Folder for the model and its results.")],
-    target_columns: Annotated[list[str], typer.Option(help="Columns to learn, one or several.")],
+    target_columns: Annotated[
+        list[str],
+        typer.Option(
+            help="Columns to learn, one or several; one that begins with - as "
+            "--target-columns=-NAME."
+        ),
+    ],
     smiles_column: Annotated[
         str | None, typer.Option(help="By default the column with smiles in its name.")
     ] = None,
@@ -140,9 +153,10 @@ def demo(
 @app.command()
 def info() -> None:
     """Versions, kernels, instruction set, threads, folders."""
-    from topodiff.cli.info import info_command
+    with one_line_errors():
+        from topodiff.cli.info import info_command
 
-    info_command()
+        info_command()
 
 
 @bench.command(cls=many_values("--datasets", "--models"))
@@ -155,9 +169,7 @@ def heterophily(
     ] = None,
     splits: Annotated[int, typer.Option(help="The first so many of the ten.")] = 10,
     seeds: Annotated[int, typer.Option(help="Runs per split.")] = 1,
-    out: Annotated[
-        Path, typer.Option(help="File of results; runs that are in it are not done again.")
-    ] = Path("heterophily.json"),
+    out: Annotated[Path | None, typer.Option(help=OUT.format("heterophily"))] = None,
     tune: Annotated[
         int, typer.Option(help="Instead try so many settings on validation vertices.")
     ] = 0,
@@ -169,6 +181,7 @@ def heterophily(
         from topodiff.training.heterophily import DATASETS, MODELS
 
         datasets, models = datasets or [*DATASETS], models or [*MODELS]
+        out = out or Path("heterophily_tuning.json" if tune else "heterophily.json")
         if tune:
             tune_heterophily_command(datasets, models, tune, out, threads)
         else:
@@ -190,9 +203,7 @@ def diffusion(
         int | None,
         typer.Option(help="Seeds (planetoid, fixed: 5) or splits (others: 10) for each model."),
     ] = None,
-    out: Annotated[
-        Path, typer.Option(help="File of results; runs that are in it are not done again.")
-    ] = Path("diffusion.json"),
+    out: Annotated[Path | None, typer.Option(help=OUT.format("diffusion"))] = None,
     tune: Annotated[
         int, typer.Option(help="Instead try so many settings of GraphCON on validation vertices.")
     ] = 0,
@@ -207,6 +218,7 @@ def diffusion(
 
         datasets, splits = datasets or [*NAMES, *WEB_PAGES], splits or [*SPLITS]
         models = models or [*(SPACE if tune else MODELS)]
+        out = out or Path("diffusion_tuning.json" if tune else "diffusion.json")
         if tune:
             tune_diffusion_command(datasets, models, splits, tune, out, threads)
         else:

@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from topodiff.cli.tables import MAX_THREADS, check_file
 from topodiff.complexes.whole import whole_number
 from topodiff.training import diffusion, diffusion_tuning, heterophily, heterophily_tuning
 from topodiff.training.node_benchmark import Key, NodeBenchmark, Summary, summarize
-from topodiff.training.results import ResultsFile
+from topodiff.training.results import RUNS, TRIALS, ResultsFile
 from topodiff.training.run import Record
 from topodiff.training.tuning import Search, best_trial
 
@@ -25,7 +27,7 @@ def heterophily_command(
     datasets: Sequence[str], models: Sequence[str], splits: int, seeds: int, out: Path, threads: int
 ) -> None:
     """Do all runs that are not in ``out`` and print the table."""
-    _at_least_one(splits=splits, seeds=seeds, threads=threads)
+    _at_least_one(splits=splits, seeds=seeds)
     bench = heterophily.HETEROPHILY
     keys = bench.plan(datasets, models, range(splits), range(seeds))
     _run_and_print(bench, keys, out, threads)
@@ -40,13 +42,14 @@ def diffusion_command(
     threads: int,
 ) -> None:
     """As :func:`heterophily_command`, for models in continuous time."""
-    _at_least_one(threads=threads, **({} if runs is None else {"runs": runs}))
+    _at_least_one(**({} if runs is None else {"runs": runs}))
     keys = diffusion.plan(datasets, models, splits, runs)
     _run_and_print(diffusion.DIFFUSION, keys, out, threads)
 
 
 def _run_and_print(bench: NodeBenchmark, keys: Sequence[Key], out: Path, threads: int) -> None:
-    _check_out(out)
+    whole_number("threads", threads, 1, MAX_THREADS)
+    _check_out(out, RUNS)
     torch.set_num_threads(threads)
     console = Console()
     with _progress(len(keys), console) as advance:
@@ -85,11 +88,12 @@ def _tune_and_print(
     search: Search, keys: Sequence[Key], trials: int, out: Path, threads: int
 ) -> None:
     """Random search on validation vertices; prints the best settings of every pair."""
-    _at_least_one(trials=trials, threads=threads)
+    _at_least_one(trials=trials)
+    whole_number("threads", threads, 1, MAX_THREADS)
     pairs = [(key.dataset, key.model) for key in keys]
     for _, model in pairs:
         search.space(model)
-    _check_out(out)
+    _check_out(out, TRIALS)
     torch.set_num_threads(threads)
     console = Console()
     with _progress(len(pairs) * trials, console) as advance:
@@ -109,9 +113,15 @@ def results_table(
     published: Mapping[tuple[str, str], tuple[float, float | None]],
 ) -> Table:
     """Test metrics in percent beside the published ones, a row for each data set and model."""
-    table = Table("data set", "model", title="percent, mean ± standard deviation")
-    for name in ("test", "published", "validation", "runs", "CPU s"):
-        table.add_column(name, justify="right", no_wrap=True)
+    title = "percent, mean ± standard deviation"
+    # narrow, as it has to fit into 80 columns; where it does not, numbers are broken, not names
+    table = Table(
+        title=title, box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True
+    )
+    for name in ("data set", "model"):
+        table.add_column(name, no_wrap=True)
+    for name in ("test", "published", "val", "runs", "CPU s"):
+        table.add_column(name, justify="right", overflow="fold")
     for (dataset, model), ours in found.items():
         mean, std = published.get((dataset, model), (None, None))
         theirs = [f"{number:.2f}" for number in (mean, std) if number is not None]
@@ -157,7 +167,6 @@ def _at_least_one(**numbers: int) -> None:
         whole_number(name, value, 1)
 
 
-def _check_out(out: Path) -> None:
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise ValueError(f"{out} cannot be written: --out names a file in a folder that exists")
-    ResultsFile(out).groups()
+def _check_out(out: Path, kind: str) -> None:
+    check_file(out)
+    ResultsFile(out, kind).groups()

@@ -15,12 +15,14 @@ from topodiff import kernels
 from topodiff.molecules import cache
 
 PACKAGES = ("torch", "numpy", "scipy", "rdkit", "gudhi", "networkx", "torchmetrics", "matplotlib")
-KERNELS = ("reference", "cpu", "torch_scatter")
+KERNELS = ("reference", "cpu", "triton", "torch_scatter")
 
 
 def info_command() -> None:
     """Print a table of versions, kernels and folders."""
-    table = Table("what", "value", show_header=False)
+    table = Table(show_header=False)
+    table.add_column("what", no_wrap=True)
+    table.add_column("value", overflow="fold")  # no part of a path is left out
     for name, value in facts():
         table.add_row(name, value)
     Console().print(table)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from topodiff.cli.tables import interleave, prediction_columns, write_csv
+from topodiff.cli.tables import check_file, interleave, prediction_columns, write_csv
 from topodiff.molecules import MoleculeTable, read_table
 from topodiff.training import Ensemble, predict_molecules
+from topodiff.training.molecules import reading_settings
 
 FAILURE = "failure"
 
@@ -25,15 +26,16 @@ def predict_command(
     """Write the rows of ``table_path``, in order, with predictions or the reason for none."""
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}")
-    if not out.parent.is_dir() or out.is_dir():
-        raise ValueError(f"{out} cannot be written: --out names a file in a folder that exists")
-    if out.exists() and not out.is_file():
-        raise ValueError(f"{out} is no file: predictions are written to one, then it is renamed")
+    check_file(out)
     if out.exists() and out.samefile(table_path):
         raise ValueError(f"--out is the table itself ({out}): give another name")
     ensemble = Ensemble.load(folder)
     table = read_table(
-        table_path, smiles_column, strict=strict, num_workers=num_workers, **ensemble.about
+        table_path,
+        smiles_column,
+        strict=strict,
+        num_workers=num_workers,
+        **reading_settings(ensemble),
     )
     write_predictions(out, table, ensemble, num_workers)
     console = Console()

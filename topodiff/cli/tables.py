@@ -1,4 +1,4 @@
-"""CSV files of predictions, written atomically."""
+"""Files that commands write: CSV of predictions, written atomically."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from pathlib import Path
 
 from torch import Tensor
 
-from topodiff.training.files import write_bytes
+from topodiff.training.files import check_writable, write_bytes
+
+MAX_THREADS = 1024  # torch starts as many as it is told to
+
+
+def check_file(out: Path) -> None:
+    """ValueError where a file ``out`` cannot be written; costs nothing."""
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise ValueError(f"{out} cannot be written: --out names a file in a folder that exists")
+    if out.exists() and not out.is_file():
+        raise ValueError(f"{out} is no file: results are written to one, then it is renamed")
+    check_writable(out.resolve())
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import shutil
-import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from topodiff import plotting
 from topodiff.cli.progress import training_progress
-from topodiff.cli.tables import interleave, number, prediction_columns, write_csv
+from topodiff.cli.tables import MAX_THREADS, interleave, number, prediction_columns, write_csv
 from topodiff.complexes.whole import whole_number
 from topodiff.molecules import MoleculeTable, column_split, random_split, read_table, scaffold_split
 from topodiff.molecules.splits import Split
@@ -33,7 +33,7 @@ from topodiff.training import (
 )
 from topodiff.training.config import check_names
 from topodiff.training.ensemble import FILE
-from topodiff.training.files import write_json
+from topodiff.training.files import check_writable, locked, write_json
 from topodiff.training.fit import Fitted
 from topodiff.training.targets import REGRESSION
 
@@ -60,7 +60,7 @@ class Settings:
         check_names([self.split], SPLITS, "split")
         if (self.split == "given") != (self.split_column is not None):
             raise ValueError("a split column belongs to --split given, and --split given needs one")
-        whole_number("threads", self.threads, 1)
+        whole_number("threads", self.threads, 1, MAX_THREADS)
         if len(set(self.target_columns)) < len(self.target_columns):
             raise ValueError(f"a target column is given twice: {', '.join(self.target_columns)}")
 
@@ -89,26 +89,27 @@ def train_command(
     split = _split(table, settings)
     config = settings.training
     check_trainable(table, split, config)
-    _claim(out, settings, resume)
-    _write_failures(out / "failures.csv", table)
     samples = molecule_samples(table, config.descriptors, num_workers)
-    with training_progress(config, console) as on_epoch:
-        ensemble, fitted = train_molecules(
-            table, split, config, samples=samples, folder=out, resume=resume, on_epoch=on_epoch
-        )
-    ensemble.save(out)
-    _report(ensemble, fitted, samples, table, split, out, console)
+    out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        if not (resume and (out / CONFIG).exists()):
+            _claim(out, settings, table)
+        with training_progress(config, console) as on_epoch:
+            ensemble, fitted = train_molecules(
+                table, split, config, samples=samples, folder=out, resume=resume, on_epoch=on_epoch
+            )
+        ensemble.save(out)
+        _report(ensemble, fitted, samples, table, split, out, console)
 
 
 def _check_folder(out: Path, settings: Settings, resume: bool, overwrite: bool) -> None:
     """Say why ``out`` cannot be used, if it cannot."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; --out names a folder")
-    nearest = next(p for p in (out, *out.absolute().parents) if p.exists())
-    try:
-        tempfile.TemporaryFile(dir=nearest).close()
-    except OSError as error:
-        raise ValueError(f"{out} cannot be written: {error.strerror} in {nearest}") from None
+    check_writable(out)
+    if out.is_dir():
+        with locked(out):  # better said now than after the table is read
+            pass
     if out.is_dir() and any(not _is_left_over(path) for path in out.iterdir()):
         if resume:
             _check_resumable(out, settings)
@@ -130,16 +131,15 @@ def _own(out: Path) -> list[Path]:
     return [*(out / name for name in (CONFIG, *RESULTS)), *(p for p in members if p.is_dir())]
 
 
-def _claim(out: Path, settings: Settings, resume: bool) -> None:
-    """Make ``out``, empty of what an earlier run left there unless that is resumed."""
-    if not resume:
-        for path in _own(out):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
+def _claim(out: Path, settings: Settings, table: MoleculeTable) -> None:
+    """Empty ``out`` of what an earlier run left there; write what is known before training."""
+    for path in _own(out):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
     write_json(out / CONFIG, settings.to_dict())
+    _write_failures(out / "failures.csv", table)
 
 
 def _check_resumable(out: Path, settings: Settings) -> None:
@@ -169,7 +169,8 @@ def _differences(before: Any, now: Any, name: str = "") -> dict[str, tuple[Any, 
 
 def _split(table: MoleculeTable, settings: Settings) -> Split:
     if settings.split == "given":
-        return column_split(table.column(str(settings.split_column)))
+        lines = [table.lines[row] for row in table.row_numbers]
+        return column_split(table.column(str(settings.split_column)), lines)
     if settings.split == "scaffold":
         return scaffold_split(table.smiles)
     return random_split(len(table), seed=settings.training.fit.seed)
@@ -199,11 +200,13 @@ def _report(
         ],
         "val": ensemble.evaluate(samples.select(split.val)),
     }  # fmt: skip
+    tested = samples.select(split.test)
     if split.test:
-        tested = samples.select(split.test)
         metrics["test"] = ensemble.evaluate(tested)
-        _write_test_predictions(ensemble, tested, table, split.test, out)
     write_json(out / "metrics.json", metrics)
+    _write_failures(out / "failures.csv", table)  # of a resumed run, they may be others than before
+    if split.test:
+        _write_test_predictions(ensemble, tested, table, split.test, out)
     console.print(_metrics_table(metrics))
     console.print(f"model and results are in {out}", markup=False, highlight=False)
 
@@ -222,7 +225,9 @@ def _write_test_predictions(
     write_csv(out / "test_predictions.csv", header, rows)
     drawn = [t for t, task in enumerate(ensemble.targets.tasks) if task == REGRESSION]
     drawn = [t for t in drawn if measured[:, t].isfinite().any()]
-    if drawn and plotting.available():
+    if not drawn or not plotting.available():
+        return
+    try:
         plotting.parity_plot(
             out / "parity.png",
             [names[t] for t in drawn],
@@ -230,6 +235,8 @@ def _write_test_predictions(
             measured[:, drawn],
             prediction.std[:, drawn],
         )
+    except Exception as error:  # whatever matplotlib says: the results are there without it
+        warnings.warn(f"parity.png could not be drawn: {error}", stacklevel=2)
 
 
 def _metrics_table(metrics: dict[str, Any]) -> Table:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.datasets.nodes import NodeDataset, load_nodes
 
 NAMES = ("cora", "citeseer", "pubmed")
@@ -40,12 +41,13 @@ def load_citations(name: str, splits: str, num_splits: int = 100) -> NodeDataset
         num_splits: how many random splits.
 
     Raises:
-        ValueError: for an unknown name or kind of splits.
+        ValueError: for an unknown name or kind of splits, or less than one of them.
     """
     if name not in NAMES:
         raise ValueError(f"there are the citation graphs {NAMES}, got {name!r}")
     if splits not in SPLITS:
         raise ValueError(f"splits is one of {SPLITS}, got {splits!r}")
+    whole_number("num_splits", num_splits, 1)
     data = load_nodes(name, row_normalize=False)
     if splits == "planetoid":
         return _with(data, [planetoid_split(data.y)])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import http.client
 import os
+import re
 import tempfile
 import time
-import urllib.error
 import urllib.request
+import zipfile
+import zlib
 from pathlib import Path
 
 from topodiff.molecules.cache import folder
@@ -15,6 +19,7 @@ from topodiff.molecules.cache import folder
 TRIES = 3
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 2**18
+REMEDY = "delete it, and its .sha256 if there is one, and it is fetched again"
 
 
 class DownloadError(OSError):
@@ -44,8 +49,9 @@ def from_mirror(name: str, sha256: str | None = None) -> Path | None:
 def fetch(url: str, name: str, sha256: str | None = None, *, progress: bool = False) -> Path:
     """The cached copy of ``url``, downloaded if there is none or it is damaged.
 
-    With ``sha256`` None the checksum is that of the first download, kept beside the file ("trust
-    on first use"): later damage is found, a wrong first download is not.
+    With ``sha256`` None the checksum is that of the first file, downloaded or put there by hand,
+    kept in NAME.sha256 beside it ("trust on first use"): later damage is found, a wrong first file
+    only if it is empty, a web page or an archive that cannot be read.
 
     Args:
         url: where the file is.
@@ -54,29 +60,75 @@ def fetch(url: str, name: str, sha256: str | None = None, *, progress: bool = Fa
         progress: show a progress bar.
 
     Raises:
-        DownloadError: after three tries, or if what is there has another checksum.
+        DownloadError: after three tries, if what is there has another checksum, or if the cache
+            cannot be read or written.
     """
     path = folder() / "datasets" / name
     note = path.with_name(f"{path.name}.sha256")
-    expected = sha256 or (note.read_text().strip() if note.is_file() else None)
-    if expected and path.is_file() and checksum(path) == expected:
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        expected = sha256.lower() if sha256 else _read_note(note)
+        if path.is_file() and expected in (None, checksum(path)):
+            if sha256 is None and (problem := problem_of(path, thorough=expected is None)):
+                raise DownloadError(f"{path} is {problem}: {REMEDY}")
+            if expected is None:
+                note.write_text(f"{checksum(path)}\n")
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise DownloadError(f"cannot use the cached copy of {url}: {error}") from None
+    found = _try_to_download(url, path, expected, progress)
+    if sha256 is None:
+        note.write_text(f"{found}\n")
+    return path
+
+
+def _read_note(note: Path) -> str | None:
+    """The checksum in a note; None where there is none or only a part of one."""
+    text = note.read_bytes().strip().decode("ascii", "replace") if note.is_file() else ""
+    return text if re.fullmatch("[0-9a-f]{64}", text) else None
+
+
+def _try_to_download(url: str, path: Path, expected: str | None, progress: bool) -> str:
     problem = ""
     for attempt in range(TRIES):
         time.sleep(attempt)
         try:
-            found = _download(url, path, expected, progress)
-        except (urllib.error.URLError, OSError) as error:
-            problem = str(error)
-            continue
-        if sha256 is None:
-            note.write_text(f"{found}\n")
-        return path
+            return _download(url, path, expected, progress)
+        except (OSError, http.client.HTTPException) as error:  # also of a reply that breaks off
+            problem = " ".join(str(error).split()) or type(error).__name__
+    note = path.with_name(f"{path.name}.sha256")
+    also = f" (and delete {note.name} beside it)" if note.is_file() else ""
     raise DownloadError(
-        f"cannot get {url}: {problem}. Put the file at {path} yourself, or name a folder that "
-        "holds the data sets in TOPODIFF_MIRROR"
+        f"cannot get {url}: {problem}. Put the file at {path} yourself{also}, or name a folder "
+        "that holds the data sets in TOPODIFF_MIRROR"
     )
+
+
+def problem_of(path: Path, *, thorough: bool) -> str | None:
+    """Why a file of which no checksum is known cannot be a data set; None if it may be one.
+
+    ``thorough`` also reads archives to their end.
+    """
+    with path.open("rb") as file:
+        start = file.read(512).lstrip().lower()
+    if not start:
+        return "empty"
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page, not a data set"
+    try:
+        if path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                if thorough and archive.testzip() is not None:
+                    return "a damaged archive"
+        if path.suffix == ".gz":
+            with gzip.open(path) as stream:
+                while stream.read(BLOCK) and thorough:
+                    pass
+    except (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError):
+        return "a damaged archive"
+    return None
 
 
 def checksum(path: Path) -> str:
@@ -89,21 +141,22 @@ def checksum(path: Path) -> str:
 
 
 def _download(url: str, path: Path, expected: str | None, progress: bool) -> str:
-    """Write to a temporary name, check, rename; returns the checksum."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as reply:
-            size = int(reply.headers.get("Content-Length") or 0)
+    """Write to a temporary folder, check, rename; returns the checksum."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
+        temporary = Path(place) / path.name  # with the rights that the user's umask gives
+        with temporary.open("wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as reply:
+            length = reply.headers.get("Content-Length") or ""
+            size = int(length) if length.isdecimal() else 0
             received = _copy(reply, file, size, progress, path.name)
         if size and received != size:
             raise OSError(f"{received} of {size} bytes arrived")
-        found = checksum(Path(temporary))
+        found = checksum(temporary)
         if expected and found != expected:
             raise OSError(f"the sha256 of what is there is {found}, expected {expected}")
+        if not expected and (problem := problem_of(temporary, thorough=True)):
+            raise OSError(f"what is there is {problem}")
         os.replace(temporary, path)
         return found
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _copy(reply, file, size: int, progress: bool, name: str) -> int:  # type: ignore[no-untyped-def]

@@ -123,7 +123,10 @@ def load_split(name: str, number: int) -> Split:
     """
     path = from_mirror(f"splits/{name}_{number}.json")
     if path is None:
-        raise DownloadError(f"no splits/{name}_{number}.json in the mirror {mirror()}")
+        raise DownloadError(
+            f"there is no splits/{name}_{number}.json: name a folder that holds the data sets in "
+            f"TOPODIFF_MIRROR (now {mirror() or 'none'}), or take random_split"
+        )
     parts = json.loads(path.read_text())
     return Split(parts["train"], parts["val"], parts["test"])
 
@@ -147,7 +150,8 @@ def load_zinc(split: str, max_ring_size: int = 18) -> CellComplex:
     path = from_mirror(f"zinc/{_ZINC[split].name}", _ZINC[split].sha256)
     if path is None:
         raise DownloadError(
-            f"no zinc/{_ZINC[split].name} in the mirror {mirror()}; set TOPODIFF_MIRROR"
+            f"there is no zinc/{_ZINC[split].name}: name a folder that holds the data sets in "
+            f"TOPODIFF_MIRROR (now {mirror() or 'none'})"
         )
     with np.load(path, allow_pickle=False) as arrays:
         return ring_complexes({name: arrays[name] for name in arrays.files}, max_ring_size)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +14,7 @@ import scipy.sparse as sp
 import torch
 
 from topodiff.complexes.build import canonical_edges
+from topodiff.datasets.download import REMEDY, DownloadError
 
 
 class NodeArrays(NamedTuple):
@@ -46,9 +49,16 @@ class NodeArrays(NamedTuple):
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of an npz file, none of them pickled."""
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    """All arrays of an npz file, none of them pickled.
+
+    Raises:
+        DownloadError: where it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise DownloadError(f"{path} is no npz file, or damaged ({error}): {REMEDY}") from None
 
 
 def from_mirror_form(arrays: Mapping[str, np.ndarray]) -> NodeArrays:

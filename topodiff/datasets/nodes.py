@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.datasets.download import DownloadError, fetch, from_mirror
+from topodiff.datasets.download import REMEDY, DownloadError, fetch, from_mirror
 from topodiff.datasets.geom_gcn import read_geom_gcn, read_splits
 from topodiff.datasets.node_arrays import (
     NodeArrays,
@@ -28,6 +28,7 @@ from topodiff.datasets.node_arrays import (
 )
 from topodiff.datasets.node_checksums import SHA256
 from topodiff.datasets.planetoid import FILES, read_planetoid
+from topodiff.molecules.cache import folder
 
 _ADDRESSES = {
     "geom-gcn": "https://raw.githubusercontent.com/graphdml-uiuc-jlu/geom-gcn/master",
@@ -211,7 +212,13 @@ def read_arrays(name: str) -> NodeArrays:
     """The data set as published, from the mirror or the public files."""
     source = SOURCES[name]
     mirrored = from_mirror(f"node/{name}.npz", source.sha256)
-    arrays = _public(source) if mirrored is None else from_mirror_form(read_npz(mirrored))
+    try:
+        arrays = _public(source) if mirrored is None else from_mirror_form(read_npz(mirrored))
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        place = folder() / "datasets" / "nodes" if mirrored is None else mirrored
+        raise DownloadError(
+            f"of the files of {name} in {place} one is not what it should be ({error}): {REMEDY}"
+        ) from error
     if source.collection == "planetoid":
         arrays = arrays.without_fillers()
     if mirrored is None and source.digest not in (None, found := arrays.digest()):

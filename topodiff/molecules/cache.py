@@ -2,7 +2,8 @@
 
 Two files per entry, the complex and the failures, and each carries a checksum. Both appear under
 their names complete or not at all; a damaged or half-written entry is built anew. The folder is
-``TOPODIFF_CACHE`` or ~/.cache/topodiff; it may be deleted at any time.
+``TOPODIFF_CACHE`` or ~/.cache/topodiff, for a user without a home one for temporary files; it may
+be deleted at any time.
 """
 
 from __future__ import annotations
@@ -29,7 +30,14 @@ Failures = list[tuple[int, str]]
 
 def folder() -> Path:
     """The cache folder (it need not exist)."""
-    return Path(os.environ.get("TOPODIFF_CACHE") or Path.home() / ".cache" / "topodiff")
+    if chosen := os.environ.get("TOPODIFF_CACHE"):
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "topodiff"
+    except RuntimeError:
+        place = Path(tempfile.gettempdir()) / "topodiff"
+        warnings.warn(f"no home folder: the cache is {place}; set TOPODIFF_CACHE", stacklevel=2)
+        return place
 
 
 def key_of(smiles: Sequence[str], settings: LiftSettings) -> str:
@@ -57,9 +65,10 @@ def write(key: str, complexes: CellComplex, failures: Failures) -> None:
     try:
         complex_path.parent.mkdir(parents=True, exist_ok=True)
         complexes.save(complex_path)
-        with tempfile.NamedTemporaryFile("w", dir=failures_path.parent, delete=False) as file:
-            file.write(_failures_to_text(failures))
-        os.replace(file.name, failures_path)
+        with tempfile.TemporaryDirectory(dir=failures_path.parent, prefix=f".{key}.") as place:
+            temporary = Path(place) / failures_path.name  # with the rights that the umask gives
+            temporary.write_text(_failures_to_text(failures))
+            os.replace(temporary, failures_path)
     except OSError as error:
         warnings.warn(f"the cache {folder()} cannot be written: {error}", stacklevel=2)
 

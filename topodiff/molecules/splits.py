@@ -54,12 +54,17 @@ def scaffold_split(smiles: Sequence[str], fractions: Sequence[float] = (0.8, 0.1
     return split
 
 
-def column_split(labels: Sequence[str]) -> Split:
-    """The split given by a column of the words train, val (or valid, validation) and test."""
+def column_split(labels: Sequence[str], lines: Sequence[int] | None = None) -> Split:
+    """The split given by a column of the words train, val (or valid, validation) and test.
+
+    ``lines`` of a file, one for each label, are named in place of the number of the molecule in the
+    ValueError for another word.
+    """
     split = Split([], [], [])
     for i, label in enumerate(labels):
         if (word := label.strip().lower()) not in NAMES:
-            raise ValueError(f"molecule {i} has the split {label!r}; expected one of {list(NAMES)}")
+            where = f"molecule {i}" if lines is None else f"line {lines[i]}"
+            raise ValueError(f"{where} has the split {label!r}; expected one of {list(NAMES)}")
         split[NAMES[word]].append(i)
     return split
 

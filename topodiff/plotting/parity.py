@@ -40,7 +40,10 @@ def parity_plot(
     for k, name in enumerate(names):
         axes = figure.add_subplot(1, len(names), k + 1)
         _draw_column(axes, *(v[:, k] for v in values))
-        axes.set(xlabel=f"{name}, measured", ylabel=f"{name}, predicted", aspect="equal")
+        axes.set_aspect("equal")
+        # names come from files: a $ in them is no mathematics
+        axes.set_xlabel(f"{name}, measured", parse_math=False)
+        axes.set_ylabel(f"{name}, predicted", parse_math=False)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=150)
     write_bytes(path, picture.getvalue())

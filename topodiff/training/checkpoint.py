@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 import random
 import warnings
 from pathlib import Path
@@ -41,8 +42,11 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
         raise ValueError(f"{path} is not a topodiff checkpoint (or its beginning is damaged)")
     if header != MAGIC + b" " + hashlib.sha256(content).hexdigest().encode():
         raise ValueError(f"{path} is damaged: its content does not match its checksum")
-    state: dict[str, Any] = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    return state
+    try:
+        state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
+        raise ValueError(f"{path} holds what cannot be read without running code") from error
+    return dict(state) if isinstance(state, dict) else {}
 
 
 def save_newest(folder: str | Path, state: dict[str, Any]) -> None:

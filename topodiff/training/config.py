@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from topodiff.complexes.whole import whole_number
 from topodiff.training.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from topodiff.training.targets import LOSSES
 
+MAX_SEED = (1 << 63) - 1  # of torch
 SCHEDULES = ("cosine", "plateau", "constant")
 METRICS = ("auto", "loss", *REGRESSION_METRICS, *CLASSIFICATION_METRICS)
 
@@ -64,13 +66,15 @@ class FitConfig:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
             whole_number(name, getattr(self, name), least)
         whole_number("plateau_patience", self.plateau_patience, 0)
-        whole_number("seed", self.seed, 0, (1 << 63) - 1)
-        for name in ("learning_rate", "weight_decay", "clip"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is not negative, got {getattr(self, name)}")
+        whole_number("seed", self.seed, 0, MAX_SEED)
+        for name in ("learning_rate", "weight_decay", "clip", "minimal_rate"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is finite and not negative, got {getattr(self, name)}")
         for name in ("warmup", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is in [0, 1), got {getattr(self, name)}")
+        if not 0 < self.plateau_factor < 1:
+            raise ValueError(f"plateau_factor is in (0, 1), got {self.plateau_factor}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""

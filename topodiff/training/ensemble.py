@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import rdkit
 import torch
 from torch import Tensor, nn
 
+from topodiff import __version__
 from topodiff.complexes.whole import whole_number
 from topodiff.nn.embedding import InChannels
 from topodiff.training import checkpoint
-from topodiff.training.config import FitConfig, check_names
+from topodiff.training.config import MAX_SEED, FitConfig, check_names
 from topodiff.training.features import FeatureScaler
 from topodiff.training.fit import Fitted, fit
 from topodiff.training.inference import predict
@@ -26,6 +28,7 @@ from topodiff.training.samples import Samples
 from topodiff.training.targets import Targets
 
 FILE = "predictor.ckpt"
+_PARTS = ("config", "in_channels", "targets", "scaler", "members", "about")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,12 @@ class TrainConfig:
     descriptors: bool = True
 
     def __post_init__(self) -> None:
+        for name, kind in (("model", ModelConfig), ("fit", FitConfig)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"{name} is a {kind.__name__}, got {getattr(self, name)!r}")
         whole_number("members", self.members, 1)
+        # checked here: the first members would be trained before the last one's seed is seen
+        whole_number("fit.seed + members - 1", self.fit.seed + self.members - 1, 0, MAX_SEED)
         check_names([self.task], ("auto", "regression", "classification"), "task")
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +86,8 @@ class Prediction(NamedTuple):
 class Ensemble:
     """Trained models with all that a prediction takes: ``members`` trained as ``config`` says on
     complexes of ``in_channels``, for ``targets``; ``scaler`` of features of whole complexes;
-    ``about`` is whatever the caller wants to keep with them (plain values)."""
+    ``about`` is whatever the caller wants to keep with them (plain values); ``versions`` are those
+    of topodiff and RDKit in which they were trained."""
 
     config: TrainConfig
     in_channels: InChannels
@@ -86,6 +95,9 @@ class Ensemble:
     scaler: FeatureScaler | None
     members: Sequence[nn.Module]
     about: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(
+        default_factory=lambda: {"topodiff": __version__, "rdkit": rdkit.__version__}
+    )
 
     def predict(self, samples: Samples) -> Prediction:
         """Mean and spread of the members on ``samples`` (their features not scaled)."""
@@ -109,16 +121,31 @@ class Ensemble:
             "scaler": None if self.scaler is None else dataclasses.asdict(self.scaler),
             "members": [m.state_dict() for m in self.members],
             "about": dict(self.about),
+            "versions": dict(self.versions),
         }
         checkpoint.save(Path(folder) / FILE, state)
 
     @classmethod
     def load(cls, folder: str | Path) -> Ensemble:
-        """Read what :meth:`save` wrote; ValueError where it is missing or damaged."""
+        """Read what :meth:`save` wrote; ValueError where it is missing, damaged, something else or
+        of a version of topodiff that does not fit."""
         path = Path(folder) / FILE
         if not path.is_file():
             raise ValueError(f"there is no trained model in {folder} ({path.name} is missing)")
         state = checkpoint.load(path)
+        if not isinstance(state, dict) or not all(part in state for part in _PARTS):
+            raise ValueError(f"{path} is no trained model, but another file of topodiff")
+        try:
+            return cls._from_state(state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            before = dict(state.get("versions") or {}).get("topodiff", "another version")
+            raise ValueError(
+                f"{path}, a model of topodiff {before}, does not fit topodiff {__version__}: "
+                + " ".join(str(error).split())
+            ) from error
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any]) -> Ensemble:
         config, scaler = TrainConfig.from_dict(state["config"]), state["scaler"]
         scaler = None if scaler is None else FeatureScaler(**scaler)
         targets = Targets.from_dict(state["targets"])
@@ -128,7 +155,8 @@ class Ensemble:
             model = build_model(config.model, state["in_channels"], len(targets), width)
             model.load_state_dict(weights)
             members.append(model.eval())
-        return cls(config, state["in_channels"], targets, scaler, members, state["about"])
+        about, versions = state["about"], state.get("versions", {})
+        return cls(config, state["in_channels"], targets, scaler, members, about, versions)
 
 
 def train_ensemble(
@@ -163,7 +191,9 @@ def train_ensemble(
         raise ValueError("the training samples have no targets")
     if targets is None:
         targets = Targets.fit(train.y, None, config.task, valid.y)
-    scaler = None if train.features is None else FeatureScaler.fit(train.features)
+    scaler = (
+        None if train.features is None else FeatureScaler.fit(train.features, train.feature_names)
+    )
     train, valid = scale_features(train, scaler), scale_features(valid, scaler)
     done = []
     for k in range(config.members):
@@ -172,9 +202,6 @@ def train_ensemble(
         width = 0 if scaler is None else scaler.width
         model = build_model(config.model, in_channels, len(targets), width)
         place = None if folder is None else Path(folder) / f"member_{k}"
-        if place is not None:
-            place.mkdir(parents=True, exist_ok=True)
-
         report = None if on_epoch is None else partial(on_epoch, k)
         done.append(
             fit(
@@ -199,5 +226,5 @@ def scale_features(samples: Samples, scaler: FeatureScaler | None) -> Samples:
         raise ValueError(f"the models were made for complexes {what} features as a whole")
     if scaler is None or samples.features is None:
         return samples
-    features = scaler(samples.features) if scaler.width else None
-    return dataclasses.replace(samples, features=features)
+    features = scaler(samples.features, samples.feature_names) if scaler.width else None
+    return dataclasses.replace(samples, features=features, feature_names=None)

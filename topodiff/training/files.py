@@ -1,27 +1,50 @@
-"""Files that are whole or absent: write beside, flush to disk, rename."""
+"""Files that are whole or absent: written beside, flushed to disk, renamed; locks of folders."""
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+STALE = 3600  # seconds after which a temporary file is that of a killed process
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Replace ``path``, or what it links to, by ``content``; whoever reads meanwhile sees the old
-    file or the new one."""
+    file or the new one. What killed processes left of earlier tries goes away."""
     path = Path(path).resolve()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_stale(path)
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk names no file
+    finally:
         temporary.unlink(missing_ok=True)
-        raise
+
+
+def _remove_stale(path: Path) -> None:
+    for found in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with suppress(OSError):  # another process may remove it, too
+            if time.time() - found.stat().st_mtime > STALE:
+                found.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -43,3 +66,43 @@ def _json_numbers(content: Any) -> Any:
     if isinstance(content, float) and content - content != 0:
         return None
     return content
+
+
+def check_writable(path: str | Path) -> None:
+    """ValueError where nothing can be written at ``path``, a file or folder that need not exist."""
+    path = Path(path)
+    nearest = next(p for p in (path, *path.absolute().parents) if p.is_dir())
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror} in {nearest}") from None
+
+
+@contextmanager
+def locked(folder: str | Path, *, wait: bool = False) -> Iterator[None]:
+    """Only one process at a time is inside, for this folder, which must exist.
+
+    The lock is on the folder, as files in it are replaced, and goes with the process. There is none
+    where the system or the file system has no locks.
+
+    Raises:
+        ValueError: another process is inside, unless ``wait``.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise ValueError(
+                f"another process writes into {folder}: wait for its end, or name another folder"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        with suppress(OSError):  # forked children hold the handle, too
+            fcntl.flock(handle, fcntl.LOCK_UN)
+        os.close(handle)

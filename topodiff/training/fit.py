@@ -8,12 +8,14 @@ one place, and that is most of what a loop is; the rest is a page that anyone ca
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
 from topodiff.training.config import FitConfig
+from topodiff.training.files import check_writable, locked
 from topodiff.training.metrics import HIGHER_IS_BETTER
 from topodiff.training.run import Record, Run
 from topodiff.training.samples import Samples
@@ -59,20 +61,34 @@ def fit(
         train, valid: samples with targets.
         targets: columns with the scales of the training set.
         config: settings.
-        folder: where to write a checkpoint after every epoch; none are written if omitted.
+        folder: where to write a checkpoint after every epoch, made if there is none; no
+            checkpoints are written if omitted.
         resume: go on from the checkpoint in ``folder``, if there is one; the result is the same,
             bit for bit, as without the interruption (on CPU with the same number of threads).
         on_epoch: is given every record of the history when it is complete, earlier ones first.
 
     Raises:
         ValueError: samples without targets, a metric that the validation set does not define,
-            or a checkpoint of another run.
+            a folder that cannot be written to or that another process writes into, or a checkpoint
+            of another run.
         NonFiniteError: a loss or gradient that is not finite.
     """
     for name, samples in (("training", train), ("validation", valid)):
         if len(samples) == 0 or samples.y is None:
             raise ValueError(f"the {name} set needs at least one complex and targets")
     run = Run(model, train, valid, targets, config, None if folder is None else Path(folder))
+    with ExitStack() as stack:
+        if run.folder is not None:
+            _make_folder(run.folder)
+            stack.enter_context(locked(run.folder))
+        _train(run, resume, on_epoch)
+    model.load_state_dict(run.best["model"])
+    model.eval()
+    score = run.best["score"] * (-1 if run.metric in HIGHER_IS_BETTER else 1)
+    return Fitted(model, run.history, run.best["epoch"], score, run.metric, run.status)
+
+
+def _train(run: Run, resume: bool, on_epoch: Callable[[Record], None] | None) -> None:
     if resume:
         run.resume()
     for record in run.history:
@@ -82,7 +98,11 @@ def fit(
         record = run.epoch()
         if on_epoch:
             on_epoch(record)
-    model.load_state_dict(run.best["model"])
-    model.eval()
-    score = run.best["score"] * (-1 if run.metric in HIGHER_IS_BETTER else 1)
-    return Fitted(model, run.history, run.best["epoch"], score, run.metric, run.status)
+
+
+def _make_folder(folder: Path) -> None:
+    check_writable(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{folder} is no folder for checkpoints: {error.strerror}") from None

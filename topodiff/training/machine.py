@@ -35,10 +35,22 @@ def _command() -> str:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    root = Path(__file__).resolve().parents[2]
+    top = _git("rev-parse", "--show-toplevel")
+    if not top or Path(top).resolve() != root:
+        return "unknown"  # installed, perhaps into a folder of somebody else's repository
+    return _git("describe", "--always", "--dirty", "--abbrev=12") or "unknown"
+
+
+def _git(*arguments: str) -> str:
     folder = Path(__file__).parent
-    run = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-    return run.stdout.strip() or "unknown"
+    try:
+        run = subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, cwd=folder, check=False
+        )
+    except OSError:  # there is no git
+        return ""
+    return run.stdout.strip()
 
 
 def _processor() -> str:

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.complexes.whole import whole_number
 from topodiff.nn import CIN, GINE, FingerprintMLP
+from topodiff.nn.activation import NORMS
 from topodiff.nn.embedding import InChannels
 from topodiff.training.config import check_names
 
 MODELS = ("cin", "gine", "mlp")
+READOUTS = ("sum", "mean")
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_names([self.name], MODELS, "model")
+        check_names([self.norm], NORMS, "norm")
+        check_names([self.readout], READOUTS, "readout")
         for field in ("hidden_channels", "num_layers"):
             whole_number(field, getattr(self, field), 1)
         if not 0 <= self.dropout < 1:

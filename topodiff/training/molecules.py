@@ -10,9 +10,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import rdkit
 
 from topodiff.molecules import LiftSettings, MoleculeTable, feature_set
-from topodiff.molecules.descriptors import descriptors
+from topodiff.molecules.descriptors import NAMES, descriptors
 from topodiff.molecules.splits import Split
 from topodiff.nn.embedding import InChannels
 from topodiff.training.ensemble import Ensemble, Prediction, TrainConfig, train_ensemble
@@ -35,7 +38,7 @@ def molecule_samples(
     """The molecules of ``table`` as samples."""
     features = descriptors(table.smiles, num_workers) if with_descriptors else None
     lines = [table.lines[row] for row in table.row_numbers]
-    return Samples(table.complexes, table.y, features, lines)
+    return Samples(table.complexes, table.y, features, lines, NAMES if with_descriptors else None)
 
 
 def train_molecules(
@@ -57,10 +60,18 @@ def train_molecules(
         samples: of the table, where :func:`molecule_samples` was called already.
 
     Raises:
-        ValueError: no targets, an empty or overlapping split, a constant target, or another
-            run's checkpoints; before any training.
+        ValueError: no targets, an empty or overlapping split, a constant target, samples with
+            descriptors where ``config`` wants none or without them where it wants them, or
+            another run's checkpoints; before any training.
     """
     targets = check_trainable(table, split, config)
+    if samples is not None and (samples.features is not None) != config.descriptors:
+        raise ValueError(
+            f"the settings have descriptors={config.descriptors}, which the samples were not made "
+            f"with: molecule_samples(table, {config.descriptors})"
+        )
+    if samples is not None and len(samples) != len(table):
+        raise ValueError(f"{len(samples)} samples are not those of a table of {len(table)}")
     samples = molecule_samples(table, config.descriptors) if samples is None else samples
     ensemble, fitted = train_ensemble(
         samples.select(split.train),
@@ -79,13 +90,38 @@ def predict_molecules(ensemble: Ensemble, table: MoleculeTable, num_workers: int
     """Mean and spread for the molecules of ``table``, in its order.
 
     Raises:
-        ValueError: the table was not lifted as the one that the ensemble was trained on.
+        ValueError: the table was not lifted as the one that the ensemble was trained on, or a
+            descriptor of then is not in this version of RDKit.
     """
-    lifted = dataclasses.asdict(table.settings)
-    wrong = [f"{name}={value!r}" for name, value in ensemble.about.items() if lifted[name] != value]
+    lifted, wanted = dataclasses.asdict(table.settings), reading_settings(ensemble)
+    wrong = [f"{name}={value!r}" for name, value in wanted.items() if lifted[name] != value]
     if wrong:
         raise ValueError(f"the models know molecules read with {', '.join(wrong)}: read these so")
+    _check_descriptors(ensemble)
     return ensemble.predict(molecule_samples(table, ensemble.config.descriptors, num_workers))
+
+
+def reading_settings(ensemble: Ensemble) -> dict[str, Any]:
+    """How :func:`topodiff.read_table` has to read molecules for these models; ValueError where
+    this version cannot."""
+    known = [field.name for field in dataclasses.fields(LiftSettings)]
+    if strange := [name for name in ensemble.about if name not in known]:
+        raise ValueError(
+            f"the models know molecules read with {strange[0]}={ensemble.about[strange[0]]!r}, "
+            "which this version of topodiff does not know"
+        )
+    return dict(ensemble.about)
+
+
+def _check_descriptors(ensemble: Ensemble) -> None:
+    """ValueError where RDKit lacks one, before any is computed."""
+    names = None if ensemble.scaler is None else ensemble.scaler.names
+    if missing := [name for name in names or () if name not in NAMES]:
+        before = ensemble.versions.get("rdkit", "another version")
+        raise ValueError(
+            f"the models were trained with RDKit {before} on the descriptor {missing[0]!r}, which "
+            f"RDKit {rdkit.__version__} does not have: install rdkit=={before}"
+        )
 
 
 def check_trainable(table: MoleculeTable, split: Split, config: TrainConfig) -> Targets:

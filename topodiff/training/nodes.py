@@ -19,9 +19,9 @@ from topodiff.nn import ContinuousModel
 from topodiff.training import checkpoint
 from topodiff.training.inference import device_of
 from topodiff.training.metrics import metric
+from topodiff.training.node_checks import check_nodes, check_outputs
 from topodiff.training.run import NonFiniteError, Record
 
-NODE_METRICS = ("accuracy", "roc_auc")
 SELECT = ("loss", "metric")
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": partial(torch.optim.Adam, fused=True),
@@ -47,7 +47,7 @@ class NodeFitConfig:
         select: what the best epoch is best in on the validation vertices: ``loss`` or ``metric``.
         ends: where the diffusion of a :class:`topodiff.nn.ContinuousModel` may end, in units of its
             T: every epoch ends where it is best on the validation vertices (of several alike, the
-            earliest), as published for GRAND. None: at T.
+            earliest), as published for GRAND. Empty: at T.
         seed: of dropout.
     """
 
@@ -69,8 +69,10 @@ class NodeFitConfig:
         for name, least in (("epochs", 1), ("patience", 0), ("seed", 0)):
             whole_number(name, getattr(self, name), least)
         for value in (self.learning_rate, self.weight_decay, *self.decays.values()):
-            if not value >= 0:
-                raise ValueError(f"learning rate and weight decays are not negative, got {value}")
+            if not 0 <= value < math.inf:
+                raise ValueError(
+                    f"learning rate and weight decays are finite and not negative, got {value}"
+                )
         if any(not 0 < a < b for a, b in pairwise([*self.ends, math.inf])):
             raise ValueError(f"ends are positive and rise, got {[*self.ends]}")
 
@@ -107,7 +109,7 @@ def fit_nodes(
     Args:
         model: trained in place.
         complex: with features ``x[0]``.
-        y: (n_0,) classes; those outside the masks do not matter.
+        y: (n_0,) classes, whole numbers; those outside the masks do not matter.
         train, valid: (n_0,) bool.
         config: settings.
         name: the metric, ``accuracy`` or ``roc_auc`` (two classes).
@@ -115,19 +117,22 @@ def fit_nodes(
 
     Raises:
         TypeError: ``ends`` for a model that is not one in continuous time.
-        ValueError: features that are missing or not finite, masks or classes that do not fit, a
-            metric that the validation vertices do not define.
+        ValueError: features that are missing or not finite, masks or classes that do not fit, also
+            the outputs of the model, a metric that the validation vertices do not define.
         NonFiniteError: a loss that is not finite.
     """
     config = config or NodeFitConfig()
-    _check(complex, y, train, valid, name)
+    check_nodes(complex, y, {"train": train, "valid": valid}, name)
+    if name == "roc_auc" and set(y[valid].tolist()) != {0, 1}:
+        raise ValueError("roc_auc needs the classes 0 and 1, and both, on the validation vertices")
     if config.ends and not isinstance(model, ContinuousModel):
         raise TypeError(f"{type(model).__name__} is not a model in continuous time: it has no ends")
     checkpoint.seed_everything(config.seed)
     device = device_of(model)
     complex = complex if complex.device == device else complex.to(device)
+    classes = int(y[train | valid].max()) + 1
     y, train, valid = (
-        y.to(device),
+        y.long().to(device),
         *(mask.nonzero().flatten().to(device) for mask in (train, valid)),
     )
     groups = parameter_groups(model, config)
@@ -138,7 +143,7 @@ def fit_nodes(
     for epoch in range(1, config.epochs + 1):
         record = {
             "epoch": epoch,
-            "train_loss": _step(model, complex, y, train, optimizer, epoch),
+            "train_loss": _step(model, complex, y, train, optimizer, epoch, classes),
             **_validate(model, complex, y, valid, name, config),
         }
         history.append(record)
@@ -162,13 +167,21 @@ def fit_nodes(
 def evaluate_nodes(
     model: nn.Module, complex: CellComplex, y: Tensor, mask: Tensor, name: str = "accuracy"
 ) -> float:
-    """The metric on the vertices of ``mask``, in evaluation mode."""
+    """The metric on the vertices of ``mask``, in evaluation mode.
+
+    Raises:
+        ValueError: as :func:`fit_nodes`.
+    """
+    check_nodes(complex, y, {"the mask": mask}, name)
     device, training = device_of(model), model.training
     complex = complex if complex.device == device else complex.to(device)
     where = mask.nonzero().flatten().to(device)
     model.eval()
-    found = _measure(model(complex).index_select(0, where), y.to(device)[where], name)
+    outputs = model(complex)
     model.train(training)
+    y = y.long().to(device)[where]
+    check_outputs(outputs, complex.num_cells(0), int(y.max()) + 1)
+    found = _measure(outputs.index_select(0, where), y, name)
     return float(found["valid"])
 
 
@@ -202,10 +215,13 @@ def _step(
     train: Tensor,
     optimizer: torch.optim.Optimizer,
     epoch: int,
+    classes: int,
 ) -> float:
     model.train()
     optimizer.zero_grad()
-    loss = F.cross_entropy(model(complex).index_select(0, train), y[train])
+    outputs = model(complex)
+    check_outputs(outputs, len(y), classes)
+    loss = F.cross_entropy(outputs.index_select(0, train), y[train])
     if not torch.isfinite(loss):
         raise NonFiniteError(
             f"the loss is {loss.item()} in epoch {epoch}; lower the learning rate "
@@ -250,27 +266,3 @@ def _measure(outputs: Tensor, y: Tensor, name: str) -> Record:
 def _score(record: Record, config: NodeFitConfig) -> float:
     """What is least in the best epoch."""
     return float(record["valid_loss"] if config.select == "loss" else -record["valid"])
-
-
-def _check(complex: CellComplex, y: Tensor, train: Tensor, valid: Tensor, name: str) -> None:
-    """Everything that can be wrong with the data, before any compute."""
-    n = complex.num_cells(0)
-    if 0 not in complex.x:
-        raise ValueError("x[0] is missing: give features to the vertices")
-    bad = (~complex.x[0].isfinite()).flatten(1).any(1).nonzero().flatten()
-    if bad.numel():
-        raise ValueError(
-            f"features of {bad.numel()} vertices are not finite, the first is vertex {int(bad[0])}"
-        )
-    if name not in NODE_METRICS:
-        raise ValueError(f"the metric is one of {NODE_METRICS}, got {name!r}")
-    for what, t in (("y", y), ("train", train), ("valid", valid)):
-        if t.shape != (n,):
-            raise ValueError(f"{what} of {n} vertices has shape ({n},), got {tuple(t.shape)}")
-    for what, mask in (("train", train), ("valid", valid)):
-        if mask.dtype != torch.bool or not bool(mask.any()):
-            raise ValueError(f"{what} is a mask (bool) with at least one vertex")
-        if int(y[mask].min()) < 0:
-            raise ValueError(f"y is negative at a vertex of {what}: leave it out of the mask")
-    if name == "roc_auc" and set(y[valid].tolist()) != {0, 1}:
-        raise ValueError("roc_auc needs the classes 0 and 1, and both, on the validation vertices")

@@ -8,29 +8,60 @@ The file is JSON, a list of groups: runs of one model with the same settings on 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from topodiff.training.files import write_text
+from topodiff.training.files import locked, write_text
 
 Group = dict[str, Any]
+# kind of results -> what each must say; runs and trials do not stand in one file
+KINDS = {
+    "runs": ("split", "seed", "test", "valid", "cpu_seconds"),
+    "trials of --tune": ("trial", "valid", "options"),
+}
+RUNS, TRIALS = KINDS
 
 
 class ResultsFile:
-    """The groups in a file; every call reads the file anew, as other processes write, too."""
+    """The groups in a file; every call reads the file anew, as other processes write, too.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    Args:
+        path: of the file, which need not exist.
+        kind: of the results in it, a key of :data:`KINDS`.
+    """
+
+    def __init__(self, path: str | Path, kind: str = RUNS) -> None:
+        self.path, self.kind = Path(path), kind
 
     def groups(self) -> list[Group]:
-        """All groups; none where there is no file."""
+        """All groups; none where there is no file.
+
+        Raises:
+            ValueError: the file holds something else, or results of another kind.
+        """
         if not self.path.exists():
             return []
-        groups: list[Group] = json.loads(self.path.read_text())
+        try:
+            groups: list[Group] = json.loads(self.path.read_text())
+        except ValueError as error:
+            raise self._foreign(str(error)) from None
+        if not isinstance(groups, list) or not all(map(_is_group, groups)):
+            raise self._foreign("it is not a list of groups of results")
+        results = [result for group in groups for result in group["results"]]
+        for kind, names in KINDS.items():
+            if kind != self.kind and any(all(n in r for n in names) for r in results):
+                raise ValueError(
+                    f"{self.path} holds {kind}, these are {self.kind}: name another file"
+                )
+        if not all(name in result for name in KINDS[self.kind] for result in results):
+            raise self._foreign(f"its results lack one of {', '.join(KINDS[self.kind])}")
         return groups
+
+    def _foreign(self, problem: str) -> ValueError:
+        return ValueError(
+            f"{self.path} is no file of {self.kind} ({problem}): name another file, or remove it"
+        )
 
     def has(self, group: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
         """Whether there is a result with the values of ``key`` in this group, settings included."""
@@ -47,7 +78,7 @@ class ResultsFile:
             run: on what it ran.
             result: split, seed, metrics, ...
         """
-        with self._lock():
+        with locked(self.path.absolute().parent, wait=True):
             groups = self.groups()
             same = next((g for g in groups if _agrees(g, group)), None)
             results = [*(same["results"] if same else []), _plain(result)]
@@ -60,18 +91,14 @@ class ResultsFile:
         text = ",\n".join(map(_one_line_per_result, groups))
         write_text(self.path, f"[\n{text}\n]\n")
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Only one process at a time reads, adds and writes. The lock is on the folder, as the
-        file is replaced."""
-        import fcntl
 
-        folder = os.open(self.path.absolute().parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(folder)
+def _is_group(group: Any) -> bool:
+    return (
+        isinstance(group, dict)
+        and {"dataset", "model", "settings", "results"} <= group.keys()
+        and isinstance(group["results"], list)
+        and all(isinstance(result, dict) for result in group["results"])
+    )
 
 
 def _agrees(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

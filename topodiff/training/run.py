@@ -181,6 +181,8 @@ class Run:
         state = checkpoint.load_newest(self.folder, device_of(self.model))
         if state is None:
             return
+        if "signature" not in state:
+            raise ValueError(f"the newest checkpoint in {self.folder} is not that of a run")
         _check_same_run(self.folder, state["signature"], self.signature)
         self.model.load_state_dict(state["model"])
         if self.average is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.whole import whole_numbers
+from topodiff.training.targets import as_float
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,18 @@ class Samples:
 
     Args:
         complexes: n complexes in one batch.
-        y: (n, columns) targets, NaN for missing; None where only predictions are wanted.
+        y: (n, columns) targets, NaN for missing; None where only predictions are wanted. Kept as
+            float32, or float64 where they are that.
         features: (n, width) numbers that describe each complex as a whole, or None.
         lines: (n,) line of the file from which each complex comes, for messages.
+        feature_names: (width,) names of the features, or None.
     """
 
     complexes: CellComplex
     y: Tensor | None = None
     features: Tensor | None = None
     lines: Sequence[int] | None = None
+    feature_names: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.complexes)
@@ -39,6 +43,11 @@ class Samples:
                 )
         if self.lines is not None and len(self.lines) != n:
             raise ValueError(f"{n} complexes and {len(self.lines)} lines")
+        width = 0 if self.features is None else self.features.shape[1]
+        if self.feature_names is not None and len(self.feature_names) != width:
+            raise ValueError(f"{width} features and {len(self.feature_names)} names of them")
+        if self.y is not None:
+            object.__setattr__(self, "y", as_float(self.y))
 
     def __len__(self) -> int:
         return len(self.complexes)
@@ -51,6 +60,7 @@ class Samples:
             None if self.y is None else self.y[which],
             None if self.features is None else self.features[which],
             None if self.lines is None else [self.lines[i] for i in which.tolist()],
+            self.feature_names,
         )
 
     def to(self, device: torch.device | str) -> Samples:
@@ -60,6 +70,7 @@ class Samples:
             None if self.y is None else self.y.to(device),
             None if self.features is None else self.features.to(device),
             self.lines,
+            self.feature_names,
         )
 
     def digest(self) -> str:

@@ -69,6 +69,7 @@ class Targets:
 
     def scale(self, y: Tensor) -> Tensor:
         """Targets in their units -> what the outputs of a model are compared with."""
+        y = as_float(y)  # means and deviations are no integers
         return (y - self._row(self.mean, y)) / self._row(self.std, y)
 
     def unscale(self, outputs: Tensor) -> Tensor:
@@ -111,6 +112,11 @@ class Targets:
     @staticmethod
     def _row(values: Sequence[float], like: Tensor) -> Tensor:
         return torch.tensor(values, dtype=like.dtype, device=like.device)
+
+
+def as_float(y: Tensor) -> Tensor:
+    """``y`` in a precision in which targets can be scaled: float32 unless it is float64."""
+    return y if y.dtype == torch.float64 else y.float()
 
 
 def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, float, float]:

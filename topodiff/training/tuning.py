@@ -19,7 +19,7 @@ from typing import Any
 
 from topodiff.training.machine import describe_run
 from topodiff.training.node_benchmark import NodeBenchmark, Options
-from topodiff.training.results import ResultsFile
+from topodiff.training.results import TRIALS, ResultsFile
 from topodiff.training.run import Record
 
 SMALL = 1000  # vertices
@@ -63,7 +63,7 @@ class Search:
         on_epoch: Callable[[Record], None] | None = None,
     ) -> None:
         """Do one trial, unless it is in ``out``."""
-        file, options = ResultsFile(out), self.draw(dataset, model, trial)
+        file, options = ResultsFile(out, TRIALS), self.draw(dataset, model, trial)
         group = {"dataset": dataset, "model": model, "settings": {}}
         if file.has(group, {"trial": trial, "options": options}):
             return
@@ -99,7 +99,7 @@ def best_trial(dataset: str, model: str, out: str | Path) -> dict[str, Any]:
     """The result with the highest mean validation metric."""
     results = [
         result
-        for group in ResultsFile(out).groups()
+        for group in ResultsFile(out, TRIALS).groups()
         if (group["dataset"], group["model"]) == (dataset, model)
         for result in group["results"]
     ]
