@@ -159,4 +159,8 @@ def start_from_environment() -> None:
     """Apply the environment variable ``TOPODIFF_KERNELS``."""
     name = os.environ.get(ENVIRONMENT_VARIABLE)
     if name:
-        _force(name)
+        try:
+            _check_name(name)
+            _force(name)
+        except ValueError as error:
+            raise ValueError(f"{ENVIRONMENT_VARIABLE}: {error}") from None
