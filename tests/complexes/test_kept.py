@@ -1,5 +1,6 @@
 """What is kept of a complex, and for how long."""
 
+import pytest
 import torch
 
 from topodiff.complexes import CellComplex, keep, kept
@@ -44,6 +45,44 @@ def test_it_outlasts_inference_mode():
         of_incidence = [i.face, i.cell, i.face_ptr, i.by_face, i.cell_ptr, i.cell_by_face]
         relations = [*K.upper_adjacency(0), *K.lower_adjacency(1)]
     assert not any(t.is_inference() for t in (kept_tensor, *of_incidence, *relations))
+
+
+def is_wrapped(t: torch.Tensor) -> bool:
+    return torch._C._functorch.is_functorch_wrapped_tensor(t)
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.vmap, torch.func.jacfwd])
+@pytest.mark.parametrize("rank", [1, 5])
+def test_it_outlasts_transforms_of_functions(transform, rank):
+    K, found = triangle(), []
+
+    def function(z: torch.Tensor) -> torch.Tensor:
+        i = K.incidence(1)
+        found.append(keep(K, "key", lambda: torch.ones(3) + i.face_ptr[:3], rank))
+        found.extend([i.face, i.by_face, i.cell_by_face, *K.upper_adjacency(0)])
+        return (z * found[0]).sum()
+
+    transform(function)(torch.ones(3, 3) if transform is torch.func.vmap else torch.ones(3))
+    assert not any(map(is_wrapped, found))
+    assert found[0].tolist() == [1, 3, 5]
+
+
+def test_compiled_code_does_not_depend_on_what_others_keep():
+    def function(K: CellComplex) -> torch.Tensor:
+        return keep(K, "degree", lambda: K.incidence(1).face_ptr.diff()) * K.x[0][:, 0]
+
+    def complex(n: int) -> CellComplex:
+        K = CellComplex.from_simplices([[i, (i + 1) % n] for i in range(n)])
+        return K.replace(x={0: torch.ones(n, 1)})
+
+    K, others = complex(4), [complex(5), complex(6)]
+    for other in (K, *others):
+        function(other)
+    compiled = torch.compile(function, backend="eager")
+    assert torch.equal(compiled(K), torch.full((4,), 2.0))
+    del other, others[:]
+    with torch.compiler.set_stance("fail_on_recompile"):
+        assert torch.equal(compiled(K), torch.full((4,), 2.0))
 
 
 def test_it_is_forgotten_with_the_cells():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import TypeVar
 from weakref import WeakKeyDictionary
+
+import torch
 
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
@@ -14,6 +17,8 @@ T = TypeVar("T")
 _KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary()
 
 
+# unseen by torch.compile, which would guard on the complexes that happen to be alive
+@partial(torch.compiler.disable, recursive=False)
 def keep(K: CellComplex, key: Hashable, make: Callable[[], T], rank: int = 1) -> T:
     """``make()``, or what it gave before for the cells of this rank, their faces, and this key.
 
@@ -22,8 +27,15 @@ def keep(K: CellComplex, key: Hashable, make: Callable[[], T], rank: int = 1) ->
     (``K.replace(...)``) share it.
     """
     if K.rank < rank:
-        return make()
-    kept = _KEPT.setdefault(K.incidence(rank), {})
+        return _made(make)
+    kept = _KEPT.get(K.incidence(rank))
+    if kept is None:
+        kept = _KEPT[K.incidence(rank)] = {}
     if key not in kept:
-        kept[key] = outlasting(make)()
+        kept[key] = _made(make)
     return kept[key]  # type: ignore[return-value]
+
+
+@torch.compiler.disable
+def _made(make: Callable[[], T]) -> T:
+    return outlasting(make)()

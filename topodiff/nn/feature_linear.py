@@ -12,6 +12,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from topodiff import kernels
 from topodiff.complexes import outlasting
 from topodiff.complexes.incidence import count_to_ptr
+from topodiff.complexes.lasting import transformed
 from topodiff.nn.dropout import check_probability, drop
 from topodiff.nn.features import alike, check_finite
 
@@ -105,15 +106,17 @@ class FeatureLinear(nn.Module):
         return f"{self.in_channels}, {self.out_channels}, dropout={self.dropout}"
 
 
+@torch.compiler.disable  # which would guard on the tensors that happen to be alive
 def sparse_rows(x: Tensor) -> Rows | None:
     """The entries of x (n, channels) that are not zero, checked and found once for each tensor;
     None where x is too dense for them to pay.
 
     They are found anew where x was written to by operations of PyTorch since. What is written past
     these, through ``x.data`` or an array of numpy that shares its memory, no one sees: pass a new
-    tensor then. Tensors made in inference mode, whose writes are not counted, count as dense.
+    tensor then. Tensors made in inference mode, whose writes are not counted, and those wrapped by
+    ``torch.func`` count as dense.
     """
-    if x.requires_grad or x.is_inference():
+    if x.requires_grad or x.is_inference() or transformed():
         check_finite(x)
         return None
     known = _seen.get(x)
