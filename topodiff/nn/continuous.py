@@ -123,6 +123,11 @@ class ContinuousModel(nn.Module):
         for linear in self.hidden:
             x = self.dropout(x + linear(x.relu()))
         if self.norm is not None:
+            if self.training and len(x) < 2:
+                raise ValueError(
+                    f"norm=True takes statistics over vertices in training, of which there are "
+                    f"{len(x)}: batch graphs, or set norm=False"
+                )
             x = self.norm(x)
         return torch.cat([x, x.new_zeros(len(x), self.augment)], 1) if self.augment else x
 

@@ -114,7 +114,8 @@ class GRAND(ContinuousModel):
         """Where attention goes, at the start."""
         if self.pagerank_neighbors is None:
             return Entries.from_complex(complex, self.loops > 0)
-        k, teleport = min(self.pagerank_neighbors, complex.num_cells(0) - 1), self.teleport
+        others = max(complex.num_cells(0) - 1, 0)
+        k, teleport = min(self.pagerank_neighbors, others), self.teleport
 
         def make() -> Entries:
             graph = Entries.from_complex(complex, True)
@@ -133,9 +134,11 @@ class GRAND(ContinuousModel):
             with torch.no_grad():
                 weight = self.attentions[0](x, entries)
             entries = keep_heaviest(entries, weight, self.keep_attention)
-        return self.diffusion(entries, x, options)
+        return self.diffusion(complex, entries, x, options)
 
-    def diffusion(self, entries: Entries, x: Tensor, options: dict[str, Any]) -> AttentionDiffusion:
+    def diffusion(
+        self, complex: CellComplex, entries: Entries, x: Tensor, options: dict[str, Any]
+    ) -> AttentionDiffusion:
         """The law with learnt attention."""
         if self.linear and self.num_layers == 1:
             return AttentionDiffusion(entries, self.attentions[0](x, entries), **options)
