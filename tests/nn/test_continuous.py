@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 
 import pytest
 import torch
-from continuous_models import EDGES, GRAPH, HIDDEN, IN, MODELS, OUT, N, U, X, make
+from continuous_models import EDGES, FIXED, GRAPH, HIDDEN, IN, MODELS, OUT, N, U, X, make
 from torch import nn
 
 import topodiff as td
 from topodiff.complexes import CellComplex
 from topodiff.nn import BLEND, GRAFF, GRAND, GraphCON
+from topodiff.nn.graphcon import OF_OSCILLATORS
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -24,6 +27,54 @@ def test_gradients_reach_every_parameter(name):
     for parameter, value in model.named_parameters():
         assert value.grad is not None, parameter
         assert bool(value.grad.isfinite().all()), parameter
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if "graphcon" not in name])
+def test_gradients_of_the_adjoint_are_the_direct_ones(name):
+    gradients = []
+    for backward in ("direct", "adjoint"):
+        model = make(name)
+        model.solver, model.backward, model.time = "dopri5", backward, 1.0
+        with torch.no_grad():  # away from a source of strength 0
+            for p in model.parameters():
+                p.add_(0.1 * torch.randn_like(p))
+        model(GRAPH).square().sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    # steps that meet a jump of the parameters are as inexact one way as the other
+    tol = 2e-2 if "layers" in name else 1e-4
+    for direct, adjoint in zip(*gradients, strict=True):
+        assert float((adjoint - direct).norm()) <= tol * (1 + float(direct.norm()))
+
+
+@pytest.mark.parametrize(
+    ("solver", "backward"), [("rk4", "adjoint"), ("dopri5", "checkpoint"), ("rk4", "unrolled")]
+)
+@pytest.mark.parametrize("kind", [GRAND, GRAFF, td.nn.ContinuousSheafDiffusion])
+def test_a_backward_pass_that_the_solver_has_not(kind, solver, backward):
+    with pytest.raises(ValueError, match=f"backward.*{backward}"):
+        kind(IN, HIDDEN, OUT, solver=solver, backward=backward)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_after_training_with_a_penalty(duplicate):
+    model = GRAND(IN, HIDDEN, OUT, kinetic=0.1, jacobian=0.1, **FIXED).double()
+    out = model(GRAPH)
+    twin = duplicate(model)
+    assert twin.penalty is None
+    assert model.penalty is not None
+    assert torch.equal(twin(GRAPH), out)
+
+
+@pytest.mark.parametrize("solver", OF_OSCILLATORS)
+def test_solvers_of_graphcon(solver):
+    model = GraphCON(IN, HIDDEN, OUT, 2, dt=0.1, solver=solver).double()
+    assert bool(model(GRAPH).isfinite().all())
+
+
+def test_solvers_that_graphcon_has_not():
+    for solver in ("chebyshev", "imex", "runge"):
+        with pytest.raises(ValueError, match="solver must be one of"):
+            GraphCON(IN, HIDDEN, OUT, solver=solver)
 
 
 @pytest.mark.parametrize("name", MODELS)

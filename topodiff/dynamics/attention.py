@@ -18,7 +18,8 @@ _ROUNDING = 1e-4
 
 Attention = Callable[[Tensor, Tensor, Entries], Tensor]
 """Weights (nnz,) of the entries, from (t, x, entries). A method ``product(t, x, entries)``, where
-there is one, gives ``A(t, x) x`` at once."""
+there is one, gives ``A(t, x) x`` at once; one ``parameters()`` the tensors that
+``backward="adjoint"`` is to reach, which modules have."""
 
 
 class DiffusionOperator(LinearOperator):

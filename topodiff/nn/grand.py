@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -149,8 +151,7 @@ class GRAND(ContinuousModel):
     def _weights(self, x: Tensor, entries: Entries) -> Any:
         """Attention as a function of (t, z, entries)."""
         if self.linear:
-            fixed = Piecewise([a(x, entries) for a in self.attentions], self.time)
-            return lambda t, z, e: fixed(t)
+            return _WeightsOverTime([a(x, entries) for a in self.attentions], self.time)
         return _AttentionOverTime(Piecewise(list(self.attentions), self.time))
 
     def flow_options(self, x: Tensor) -> dict[str, Any]:
@@ -158,7 +159,8 @@ class GRAND(ContinuousModel):
         rate = self.rate.sigmoid() if self.rate_sigmoid else self.rate
         options: dict[str, Any] = {"rate": self._over_time(rate)}
         if self.strength is not None:
-            options["source"] = x.detach() if self.detach_source and x.requires_grad else x
+            # an alias, since weights may be made of x: the adjoint has to tell them apart
+            options["source"] = x.detach() if self.detach_source else x.view_as(x)
             options["strength"] = self._over_time(self.strength)
         return options
 
@@ -174,6 +176,19 @@ class GRAND(ContinuousModel):
         )
 
 
+class _WeightsOverTime:
+    """Attention that was found at the start, as laws take it."""
+
+    def __init__(self, weights: list[Tensor], end: float) -> None:
+        self.weights = Piecewise(weights, end)
+
+    def __call__(self, t: Tensor, z: Tensor, entries: Entries) -> Tensor:
+        return self.weights(t)
+
+    def parameters(self) -> Iterator[Tensor]:
+        return iter(self.weights.values)
+
+
 class _AttentionOverTime:
     """Attention that is found at every evaluation, as laws take it."""
 
@@ -185,3 +200,6 @@ class _AttentionOverTime:
 
     def product(self, t: Tensor, z: Tensor, entries: Entries) -> Tensor:
         return self.modules(t).product(z, entries)
+
+    def parameters(self) -> Iterator[Tensor]:
+        return chain.from_iterable(m.parameters() for m in self.modules.values)
