@@ -85,7 +85,7 @@ class FeatureLinear(nn.Module):
         if isinstance(x, Tensor):
             self._check(x)
             x = alike(x, self.weight)
-            rows = sparse_rows(x)
+            rows: Rows | None = sparse_rows(x)
             if rows is None:
                 out = torch.addmm(self.bias, drop(x, p), self.weight)
                 return out.to(self.weight.dtype)  # which autocast lowers

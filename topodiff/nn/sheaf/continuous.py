@@ -120,12 +120,11 @@ class _Law:
 
     def parameters(self) -> list[Tensor]:
         """What the adjoint method has to reach."""
+        found: list[Tensor] = [] if self.source is None else [self.source]
         if self.operator is None:
-            found = list(self.layer.parameters())
-        else:
-            mixing = [p for p in (self.layer.left, self.layer.right) if p is not None]
-            found = [*mixing, *_held(self.operator)]
-        return found if self.source is None else [*found, self.source]
+            return found + list(self.layer.parameters())
+        mixing = [p for p in (self.layer.left, self.layer.right) if p is not None]
+        return found + mixing + _held(self.operator)
 
 
 def _aliases(operator: Any) -> Any:
