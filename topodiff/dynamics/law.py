@@ -47,7 +47,7 @@ def at(control: Any, t: Tensor) -> Any:
     return control(t) if callable(control) else control
 
 
-def source_at(source: Any, t: Tensor, x: Tensor) -> Tensor:
+def source_at(source: Any, t: Tensor, x: Tensor, name: str = "source") -> Tensor:
     """s(t) for a state x; zeros where there is none.
 
     Raises:
@@ -58,7 +58,7 @@ def source_at(source: Any, t: Tensor, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
     if found.shape != x.shape:
         raise ValueError(
-            f"the source must have the shape of the state, {tuple(x.shape)}; got "
+            f"the {name} must have the shape of the state, {tuple(x.shape)}; got "
             f"{tuple(found.shape)}"
         )
     return found

@@ -159,8 +159,9 @@ class GRAND(ContinuousModel):
         rate = self.rate.sigmoid() if self.rate_sigmoid else self.rate
         options: dict[str, Any] = {"rate": self._over_time(rate)}
         if self.strength is not None:
-            # an alias, since weights may be made of x: the adjoint has to tell them apart
-            options["source"] = x.detach() if self.detach_source else x.view_as(x)
+            # the adjoint has to tell the source from what weights are made of
+            source = x.view_as(x) if self.backward == "adjoint" else x
+            options["source"] = x.detach() if self.detach_source and x.requires_grad else source
             options["strength"] = self._over_time(self.strength)
         return options
 
