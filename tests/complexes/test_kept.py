@@ -1,9 +1,13 @@
 """What is kept of a complex, and for how long."""
 
+import copy
+import pickle
+import weakref
+
 import pytest
 import torch
 
-from topodiff.complexes import CellComplex, keep, kept
+from topodiff.complexes import CellComplex, keep
 
 
 def triangle() -> CellComplex:
@@ -86,9 +90,17 @@ def test_compiled_code_does_not_depend_on_what_others_keep():
 
 
 def test_it_is_forgotten_with_the_cells():
-    before = len(kept._KEPT)
     K = triangle()
-    keep(K, "key", object)
-    assert len(kept._KEPT) == before + 1
+    found = weakref.ref(keep(K, "key", lambda: torch.ones(3)))
+    assert found() is not None
     del K
-    assert len(kept._KEPT) == before
+    assert found() is None
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda K: pickle.loads(pickle.dumps(K))])
+def test_copies_keep_nothing(duplicate):
+    K = triangle()
+    keep(K, "key", lambda: lambda: 0)  # which has no pickle
+    other = duplicate(K)
+    assert keep(other, "key", lambda: 5) == 5
+    assert keep(K, "key", lambda: 5) != 5

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from functools import partial
 from typing import TypeVar
-from weakref import WeakKeyDictionary
-
-import torch
 
 from topodiff.complexes.complex import CellComplex
-from topodiff.complexes.incidence import Incidence
 from topodiff.complexes.lasting import outlasting
 
 T = TypeVar("T")
-_KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary()
 
 
-# unseen by torch.compile, which would guard on the complexes that happen to be alive
-@partial(torch.compiler.disable, recursive=False)
+class _Kept(dict):
+    """What is kept with an incidence. Copies and pickles come out empty."""
+
+    def __reduce__(self) -> tuple:
+        return _Kept, ()
+
+
 def keep(K: CellComplex, key: Hashable, make: Callable[[], T], rank: int = 1) -> T:
     """``make()``, or what it gave before for the cells of this rank, their faces, and this key.
 
@@ -27,15 +26,12 @@ def keep(K: CellComplex, key: Hashable, make: Callable[[], T], rank: int = 1) ->
     (``K.replace(...)``) share it.
     """
     if K.rank < rank:
-        return _made(make)
-    kept = _KEPT.get(K.incidence(rank))
-    if kept is None:
-        kept = _KEPT[K.incidence(rank)] = {}
+        return outlasting(make)()
+    # with the cells, not in a table of all: torch.compile would guard on whatever is alive
+    held = K.incidence(rank).__dict__
+    if "_kept" not in held:
+        held["_kept"] = _Kept()
+    kept = held["_kept"]
     if key not in kept:
-        kept[key] = _made(make)
-    return kept[key]  # type: ignore[return-value]
-
-
-@torch.compiler.disable
-def _made(make: Callable[[], T]) -> T:
-    return outlasting(make)()
+        kept[key] = outlasting(make)()
+    return kept[key]

@@ -34,4 +34,6 @@ def outlasting(make: Callable[P, T]) -> Callable[P, T]:
 
 def transformed() -> bool:
     """Whether a transform of ``torch.func`` is at work, which wraps tensors."""
+    if torch.compiler.is_compiling():  # it traces transforms, and has no stack of them to show
+        return False
     return torch._C._functorch.peek_interpreter_stack() is not None

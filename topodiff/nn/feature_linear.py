@@ -106,7 +106,6 @@ class FeatureLinear(nn.Module):
         return f"{self.in_channels}, {self.out_channels}, dropout={self.dropout}"
 
 
-@torch.compiler.disable  # which would guard on the tensors that happen to be alive
 def sparse_rows(x: Tensor) -> Rows | None:
     """The entries of x (n, channels) that are not zero, checked and found once for each tensor;
     None where x is too dense for them to pay.
