@@ -290,3 +290,11 @@ def test_sources_of_another_shape(shape):
         diffuse(laws[0], randn(8, 3), 1.0, "implicit_euler", num_steps=2)
     with pytest.raises(ValueError, match="must have the shape of the state"):
         diffuse(laws[0], randn(8, 3), 1.0, "uniformization")
+
+
+def test_jacobians_in_inference_mode():
+    with (
+        torch.inference_mode(),
+        pytest.raises(RuntimeError, match="inference_mode has no Jacobians"),
+    ):
+        jacobian_norm(Heat(GraphLaplacian(GRAPH)), ZERO, randn(8, 3))

@@ -15,7 +15,9 @@ from topodiff.nn import (
     GINE,
     SIN,
     CochainSheafDiffusion,
+    FlowSheafDiffusion,
     GraphCON,
+    HodgeDiffusion,
     OrientedSIN,
 )
 
@@ -59,6 +61,13 @@ def test_flows_of_another_kind_are_refused():
         model(K.replace(x={1: flows[:, 1:]}))
     with pytest.raises(ValueError, match=r"x\[1\] is missing"):
         model(K.replace(x={}))
+
+
+@pytest.mark.parametrize("kind", [HodgeDiffusion, FlowSheafDiffusion])
+def test_flows_on_vertices_alone(kind):
+    K = complex_for("Hodge").skeleton(0)
+    with pytest.raises(ValueError, match="for 1-cells, of which a complex of rank 0 has none"):
+        kind(4, 6, 2)(K, torch.ones(0, 4))
 
 
 def test_features_on_the_complex_are_checked_likewise():

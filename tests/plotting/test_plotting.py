@@ -192,6 +192,20 @@ def test_angles_of_rotations_in_space():
     assert proper.tolist() == [True] * 8 + [False]
 
 
+@pytest.mark.parametrize("dim", [2, 3])
+def test_maps_that_turn_nothing_have_no_angle(dim):
+    maps = 1e-9 * torch.eye(dim, dtype=F64).repeat(18, 1, 1)  # small is no reason
+    maps[0] = 0
+    maps[2, -1] = 0
+    sheaf = CellularSheaf(SQUARES, dim, maps)
+    angles = plotting.rotation_angles(sheaf)[0]
+    assert angles.isnan().tolist() == [True, True] + [False] * 7
+    figure = plotting.draw_rotations(sheaf, positions=PLACES)
+    lines = artists(figure, LineCollection)[0]
+    lines.update_scalarmappable()
+    assert np.allclose(lines.get_colors()[0], [0.7, 0.7, 0.7, 1])
+
+
 def test_rotations_on_edges():
     maps = torch.eye(2, dtype=F64).repeat(18, 1, 1)
     maps[0] = torch.tensor([[0.0, -1], [1, 0]])  # a quarter turn on the first edge

@@ -25,7 +25,8 @@ from topodiff.nn.diffusion_attention import DiffusionAttention
 
 
 class GRAND(ContinuousModel):
-    """``dx/dt = sigmoid(a) (A(x) x - x) + b x(0)``, A from learnt attention.
+    """``dx/dt = sigmoid(a) (A(x) x - x) + b x(0)``, A from learnt attention. The weights of a
+    complex are not seen.
 
     Args:
         in_channels, hidden_channels, out_channels, num_layers, dropout: see
