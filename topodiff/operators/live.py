@@ -30,8 +30,6 @@ class Live(Generic[Value]):
     ) -> Value:
         """``formula()``, which depends on ``tensors`` and on what ``also`` says."""
         recorded = torch.is_grad_enabled()
-        if transformed():
-            return formula()
         state = [*also]
         # a loop, since this comes before every product of a small operator
         for t in tensors:
@@ -39,6 +37,8 @@ class Live(Generic[Value]):
                 return formula()
             state.append(t._version)
         if self._kept is None or self._kept[0] != state:
+            if transformed():
+                return formula()
             self._kept = state, outlasting(formula)()
         return self._kept[1]
 
