@@ -1,8 +1,13 @@
 """What is kept of a complex, and for how long."""
 
+import copy
+import pickle
+import weakref
+
+import pytest
 import torch
 
-from topodiff.complexes import CellComplex, keep, kept
+from topodiff.complexes import CellComplex, keep
 
 
 def triangle() -> CellComplex:
@@ -46,10 +51,56 @@ def test_it_outlasts_inference_mode():
     assert not any(t.is_inference() for t in (kept_tensor, *of_incidence, *relations))
 
 
+def is_wrapped(t: torch.Tensor) -> bool:
+    return torch._C._functorch.is_functorch_wrapped_tensor(t)
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.vmap, torch.func.jacfwd])
+@pytest.mark.parametrize("rank", [1, 5])
+def test_it_outlasts_transforms_of_functions(transform, rank):
+    K, found = triangle(), []
+
+    def function(z: torch.Tensor) -> torch.Tensor:
+        i = K.incidence(1)
+        found.append(keep(K, "key", lambda: torch.ones(3) + i.face_ptr[:3], rank))
+        found.extend([i.face, i.by_face, i.cell_by_face, *K.upper_adjacency(0)])
+        return (z * found[0]).sum()
+
+    transform(function)(torch.ones(3, 3) if transform is torch.func.vmap else torch.ones(3))
+    assert not any(map(is_wrapped, found))
+    assert found[0].tolist() == [1, 3, 5]
+
+
+def test_compiled_code_does_not_depend_on_what_others_keep():
+    def function(K: CellComplex) -> torch.Tensor:
+        return keep(K, "degree", lambda: K.incidence(1).face_ptr.diff()) * K.x[0][:, 0]
+
+    def complex(n: int) -> CellComplex:
+        K = CellComplex.from_simplices([[i, (i + 1) % n] for i in range(n)])
+        return K.replace(x={0: torch.ones(n, 1)})
+
+    K, others = complex(4), [complex(5), complex(6)]
+    for other in (K, *others):
+        function(other)
+    compiled = torch.compile(function, backend="eager")
+    assert torch.equal(compiled(K), torch.full((4,), 2.0))
+    del other, others[:]
+    with torch.compiler.set_stance("fail_on_recompile"):
+        assert torch.equal(compiled(K), torch.full((4,), 2.0))
+
+
 def test_it_is_forgotten_with_the_cells():
-    before = len(kept._KEPT)
     K = triangle()
-    keep(K, "key", object)
-    assert len(kept._KEPT) == before + 1
+    found = weakref.ref(keep(K, "key", lambda: torch.ones(3)))
+    assert found() is not None
     del K
-    assert len(kept._KEPT) == before
+    assert found() is None
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda K: pickle.loads(pickle.dumps(K))])
+def test_copies_keep_nothing(duplicate):
+    K = triangle()
+    keep(K, "key", lambda: lambda: 0)  # which has no pickle
+    other = duplicate(K)
+    assert keep(other, "key", lambda: 5) == 5
+    assert keep(K, "key", lambda: 5) != 5

@@ -49,6 +49,33 @@ def test_bundles_and_shared_sheaves():
         learned_sheaves(GCN(3, 4, 2), COMPLEX)
 
 
+@pytest.mark.parametrize("maps", ["orthogonal", "general", "bundle"])
+def test_of_vertices_without_edges(maps):
+    model = NeuralSheafDiffusion(3, 4, 2, 2, 3, maps=maps, shared_sheaf=True)
+    (sheaf,) = learned_sheaves(
+        model, td.CellComplex.from_edges(2, torch.empty(2, 0).long()), torch.ones(2, 3)
+    )
+    (alone,) = learned_sheaves(model, COMPLEX.skeleton(0), torch.ones(7, 3))
+    assert sheaf.stalk_dim == alone.stalk_dim == 2
+
+
+def test_modes_of_all_modules_stay():
+    model = NeuralSheafDiffusion(3, 4, 2).double()
+    model.layers[0].eval()
+    before = [m.training for m in model.modules()]
+    learned_sheaves(model, COMPLEX)
+    assert [m.training for m in model.modules()] == before
+    assert len(set(before)) == 2
+
+
+def test_what_has_other_sheaves_says_so():
+    model = td.nn.CochainSheafDiffusion({0: 3}, 4, 2)
+    with pytest.raises(ValueError, match="those of CochainSheafDiffusion, on all ranks at once"):
+        learned_sheaves(model, COMPLEX)
+    frozen = td.nn.ContinuousSheafDiffusion(3, 4, 2, frozen_sheaf=True).double()
+    assert len(learned_sheaves(frozen, COMPLEX)) == 1
+
+
 def test_hooks_go_even_if_the_model_fails():
     model = NeuralSheafDiffusion(3, 4, 2)
     with pytest.raises(ValueError, match="shape"):

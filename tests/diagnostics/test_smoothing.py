@@ -26,6 +26,18 @@ def test_heat_decays_at_twice_the_spectral_gap():
     assert energies_along(names, [])["dirichlet"].shape == (0,)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("options", [{"solver": "rk4", "num_steps": 2400}, {}])
+def test_rates_of_flows_that_end_in_rounding(dtype, options):
+    edges = torch.combinations(torch.arange(10)).T
+    complete = CellComplex.from_edges(10, edges)
+    x = torch.randn(10, 3, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    energy, times = DirichletEnergy(complete), torch.linspace(0, 6, 25)
+    states = diffuse(GradientFlow(energy), x, 6.0, save_at=times, **options).x
+    found = energies_along({"energy": energy}, states)["energy"]
+    assert abs(decay_rate(found, times) - 20) < 0.01
+
+
 def test_rates_leave_out_what_is_rounding():
     times = torch.arange(6.0)
     energies = torch.tensor([1.0, 0.1, 0.01, 0.0, 1e-40, torch.nan])

@@ -58,6 +58,8 @@ def test_parts_that_are_not_connected():
         effective_resistance(apart, torch.tensor([[0], [5]]))
     with pytest.raises(ValueError, match=r"pairs must be \(2, k\) long"):
         effective_resistance(apart, torch.tensor([0.0, 1.0]))
+    with pytest.raises(TypeError, match="pairs are a tensor"):
+        effective_resistance(apart, [[0], [1]])
 
 
 @settings(max_examples=20, deadline=None)

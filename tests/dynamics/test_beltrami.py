@@ -185,6 +185,40 @@ def test_nearest_neighbours(n, seed, data):
     assert torch.equal(own.index.reshape(n, k)[:, 0], torch.arange(n))
 
 
+def test_points_at_the_same_place():
+    p = torch.zeros(7, 2, dtype=F64)
+    entries = nearest_neighbors(p, 3, loops=True)
+    assert torch.equal(entries.index.reshape(7, 3)[:, 0], torch.arange(7))
+    assert not bool((nearest_neighbors(p, 3).index == nearest_neighbors(p, 3).row).any())
+
+
+@pytest.mark.parametrize("loops", [False, True])
+@pytest.mark.parametrize(
+    "search",
+    [
+        lambda p, **options: nearest_neighbors(p, 3, **options),
+        lambda p, **options: nearest_neighbors(p, 3, symmetric=True, **options),
+        lambda p, **options: within_radius(p, 0.8, **options),
+    ],
+)
+def test_neighbours_in_each_graph_of_a_batch(search, loops):
+    sizes = [5, 1, 0, 2, 9]
+    ptr = torch.tensor([0, *sizes]).cumsum(0)
+    p = randn(17, 2)
+    entries = search(p, loops=loops, ptr=ptr)
+    start = 0
+    for n in sizes:
+        mine = slice(entries.ptr[start], entries.ptr[start + n])
+        alone = search(p[start : start + n], loops=loops, ptr=torch.tensor([0, n]))
+        assert torch.equal(entries.ptr[start : start + n + 1] - mine.start, alone.ptr)
+        assert torch.equal(entries.index[mine] - start, alone.index)
+        start += n
+    with pytest.raises(ValueError, match="ptr must go from 0 to 17"):
+        search(p, loops=loops, ptr=ptr[:-1])
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        nearest_neighbors(p, 0, ptr=ptr)
+
+
 def test_neighbours_within_a_radius():
     p = randn(30, 2)
     entries = within_radius(p, 0.8)

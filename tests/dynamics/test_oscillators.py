@@ -13,6 +13,7 @@ from topodiff.complexes import CellComplex
 from topodiff.dynamics import (
     ControlledOscillator,
     DiffusionOperator,
+    Piecewise,
     QuadraticEnergy,
     Wave,
     adjacency,
@@ -46,6 +47,57 @@ def test_wave_is_the_cosine_of_the_root(name):
     wave = Wave(operator, speed=speed)
     found = diffuse(wave, x, t, "leapfrog", num_steps=3000).x
     torch.testing.assert_close(found, exact, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["leapfrog", "rk4", "dopri5"])
+def test_a_speed_that_depends_on_time(solver):
+    """``x'' = -t^2 x`` for an eigenvector of 1 against fine steps by hand."""
+    laplacian = GraphLaplacian(CellComplex.from_edges(2, torch.tensor([[0], [1]])))
+    x = torch.tensor([[1.0], [-1.0]], dtype=F64)  # of eigenvalue 2
+    options = {} if solver == "dopri5" else {"num_steps": 2000}
+    found = diffuse(Wave(laplacian, speed=lambda t: t), x, 2.0, solver, **options).x
+
+    def exact(t, state):
+        return torch.stack([state[1], -2 * t**2 * state[0]])
+
+    start = torch.stack([x, torch.zeros_like(x)])
+    expected = diffuse(exact, start, 2.0, "dopri5", rtol=1e-10, atol=1e-12).x[0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["symplectic_euler", "dopri5"])
+def test_parameters_that_change_halfway(solver):
+    x, v = randn(8, 2), randn(8, 2, seed=1)
+    laplacian = GraphLaplacian(GRAPH)
+
+    def laws(control):
+        yield Wave(laplacian, speed=control)
+        yield ControlledOscillator(laplacian, gamma=control)
+
+    options = {} if solver == "dopri5" else {"num_steps": 50}
+    for first, then, both in zip(
+        laws(0.5), laws(1.5), laws(Piecewise([0.5, 1.5], 2.0)), strict=True
+    ):
+        assert not both.autonomous
+        middle = diffuse(first, (x, v), 1.0, solver, **options)
+        end = diffuse(then, (middle.x, middle.v), 1.0, solver, **options)
+        more = {} if solver == "dopri5" else {"num_steps": 100}
+        found = diffuse(both, (x, v), 2.0, solver, **more)
+        torch.testing.assert_close(found.x, end.x, rtol=1e-2, atol=1e-2)
+
+
+def test_parameters_that_do_not_fit():
+    x, laplacian, zero = randn(8, 2), GraphLaplacian(GRAPH), torch.zeros((), dtype=F64)
+    assert Wave(laplacian, speed=torch.ones(1, dtype=F64)).energy(x, x).shape == ()
+    with pytest.raises(ValueError, match=r"the speed must be one number, got \(8, 1\)"):
+        Wave(laplacian, speed=randn(8, 1)).acceleration(zero, x, x)
+    for name in ("alpha", "gamma"):
+        with pytest.raises(ValueError, match=f"{name} must be one number, or broadcast"):
+            ControlledOscillator(laplacian, **{name: randn(3)}).acceleration(zero, x, x)
+    with pytest.raises(TypeError, match="damping is a number or a tensor, which stays"):
+        Wave(laplacian, damping=lambda t: t)
+    with pytest.raises(TypeError, match="alpha is a number or a tensor, which stays"):
+        ControlledOscillator(laplacian, alpha=Piecewise([1.0], 1.0))
 
 
 @pytest.mark.parametrize("name", DOMAINS)

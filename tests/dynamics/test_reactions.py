@@ -9,6 +9,7 @@ from domains import GRAPH, rotation_sheaf
 from topodiff.dynamics import (
     AllenCahnMessagePassing,
     AttentionDiffusion,
+    BeltramiFlow,
     DirichletEnergy,
     DoubleWellEnergy,
     Energy,
@@ -270,3 +271,30 @@ def test_regularisers_of_constant_laws_operators_and_what_is_no_law_of_first_ord
             term(Wave(laplacian), ZERO, x)
         with pytest.raises(TypeError, match="a law is a LinearOperator"):
             term("heat", ZERO, x)
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (8, 1), (3,)])
+def test_sources_of_another_shape(shape):
+    loops = Entries.from_complex(GRAPH, True)
+    weights, given = torch.full((loops.nnz,), 0.1, dtype=F64), randn(*shape)
+    laws = [
+        AttentionDiffusion(loops, weights, source=given),
+        AttentionDiffusion(loops, lambda t, x, e: weights, source=given),
+        BeltramiFlow(loops, weights, 1, source=given),
+        ReactionDiffusion(A, "zeroth_order", constant=given),
+    ]
+    for law in laws:
+        with pytest.raises(ValueError, match=r"must have the shape of the state, \(8, 3\)"):
+            law(ZERO, randn(8, 3))
+    with pytest.raises(ValueError, match="must have the shape of the state"):
+        diffuse(laws[0], randn(8, 3), 1.0, "implicit_euler", num_steps=2)
+    with pytest.raises(ValueError, match="must have the shape of the state"):
+        diffuse(laws[0], randn(8, 3), 1.0, "uniformization")
+
+
+def test_jacobians_in_inference_mode():
+    with (
+        torch.inference_mode(),
+        pytest.raises(RuntimeError, match="inference_mode has no Jacobians"),
+    ):
+        jacobian_norm(Heat(GraphLaplacian(GRAPH)), ZERO, randn(8, 3))

@@ -55,3 +55,20 @@ def test_isolated_vertices():
 def test_sizes_are_checked(options):
     with pytest.raises(ValueError, match="window is less than length"):
         deepwalk(td.from_networkx(nx.path_graph(3)), **options)
+
+
+def test_in_any_mode_and_on_no_vertices():
+    K = td.from_networkx(nx.path_graph(4))
+    wanted = deepwalk(K, 2, steps=3)
+    with torch.inference_mode():
+        found = deepwalk(td.from_networkx(nx.path_graph(4)), 2, steps=3)
+    assert torch.equal(found, wanted)
+    assert not found.is_inference()
+    assert deepwalk(td.CellComplex.from_edges(0, torch.empty(2, 0).long()), 2).shape == (0, 2)
+
+
+def test_complexes_of_a_batch_have_their_own_positions():
+    graphs = [nx.path_graph(4), nx.empty_graph(1), nx.star_graph(3)]
+    parts = [td.from_networkx(g) for g in graphs]
+    found = deepwalk(td.batch(parts), 3, steps=5)
+    assert torch.equal(found, torch.cat([deepwalk(K, 3, steps=5) for K in parts]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from every_model import MODELS, OF_EDGES, OF_VERTICES, REAL, complex_for
+from every_model import MODELS, OF_COMPLEXES, OF_EDGES, OF_VERTICES, REAL, complex_for
 
 import topodiff as td
 from topodiff.nn import (
@@ -15,7 +15,9 @@ from topodiff.nn import (
     GINE,
     SIN,
     CochainSheafDiffusion,
+    FlowSheafDiffusion,
     GraphCON,
+    HodgeDiffusion,
     OrientedSIN,
 )
 
@@ -61,11 +63,58 @@ def test_flows_of_another_kind_are_refused():
         model(K.replace(x={}))
 
 
+@pytest.mark.parametrize("kind", [HodgeDiffusion, FlowSheafDiffusion])
+def test_flows_on_vertices_alone(kind):
+    K = complex_for("Hodge").skeleton(0)
+    with pytest.raises(ValueError, match="for 1-cells, of which a complex of rank 0 has none"):
+        kind(4, 6, 2)(K, torch.ones(0, 4))
+
+
 def test_features_on_the_complex_are_checked_likewise():
     K = complex_for("CIN")
     for model in (CIN(*REAL), GCN(4, 6, 2)):
         with pytest.raises(TypeError, match=r"float64.*float32"):
             model(K.to(dtype=torch.float64))
+
+
+OF_REAL = [name for name in OF_COMPLEXES if name not in ("CIN-categories", "fingerprint")]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("name", OF_REAL)
+def test_features_of_complexes_that_are_not_finite(name, bad):
+    K, model = complex_for(name), MODELS[name]()
+    ranks = (1,) if name == "oriented-SIN" else (0,) if name == "GIN" else (0, 1)
+    for rank in ranks:
+        x = K.x[rank].index_fill(0, torch.tensor(3), bad)
+        with pytest.raises(ValueError, match="cell 3 are not finite"):
+            model(K.replace(x={**K.x, rank: x}))
+
+
+@pytest.mark.parametrize("kind", [CIN, SIN])
+def test_categories_that_are_missing_or_of_another_shape(kind):
+    K, model = complex_for("CIN-categories"), kind({0: (4,)}, 6, 2)
+    with pytest.raises(ValueError, match="features on the 0-cells, but the complex has none"):
+        model(K.replace(x={}))
+    with pytest.raises(ValueError, match=r"shape \(n, 1\), got \(12, 1, 2\)"):
+        model(K.replace(x={0: torch.zeros(12, 1, 2, dtype=torch.long)}))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.int8])
+def test_fingerprints_of_narrow_integers(dtype):
+    K, model = complex_for("fingerprint"), MODELS["fingerprint"]().eval()
+    narrow = K.replace(x={r: x.to(dtype) for r, x in K.x.items()})
+    assert torch.equal(model(narrow), model(K))
+
+
+def test_fingerprints_of_categories_that_are_none():
+    K, model = complex_for("fingerprint"), MODELS["fingerprint"]()
+    with pytest.raises(ValueError, match=r"row 0, column 0 holds category 5; there are 3"):
+        model(K.replace(x={0: K.x[0] * 0 + 5}))
+    with pytest.raises(ValueError, match=r"shape \(n, 1\), got \(12, 2\)"):
+        model(K.replace(x={0: K.x[0].expand(-1, 2)}))
+    with pytest.raises(TypeError, match="not real ones: rank 1"):
+        td.nn.FingerprintMLP({0: (3,), 1: 4}, 6, 2)
 
 
 @given_features

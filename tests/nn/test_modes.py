@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from every_model import MODELS, complex_for
@@ -21,6 +23,20 @@ def test_inference_does_not_spoil_training(name):
     out.sum().backward()
     torch.testing.assert_close(inferred.clone(), out.detach())
     assert any(p.grad is not None for p in model.parameters())
+
+
+@every_model
+def test_a_transform_that_fails_does_not_spoil_what_comes_after(name):
+    K, model = complex_for(name), MODELS[name]().eval()
+    fresh = complex_for(name)
+    parameters = dict(model.named_parameters())
+
+    def loss(given):
+        return torch.func.functional_call(model, given, (K,)).sum()
+
+    with contextlib.suppress(RuntimeError):  # most kernels have no rules for transforms
+        torch.func.grad(loss)(parameters)
+    torch.testing.assert_close(model(K), model(fresh))
 
 
 def test_inference_on_sparse_features_does_not_spoil_training():

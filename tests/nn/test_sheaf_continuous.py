@@ -72,11 +72,24 @@ def test_energy_falls_along_a_frozen_sheaf():
     assert all(b < a for a, b in pairwise(energies))
 
 
-def test_adjoint_gradients_are_the_direct_ones():
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"edge_weights": True, "low_pass": True},
+        {"add_source": True},
+        {"frozen_sheaf": True, "add_source": True, "low_pass": True, "edge_weights": True},
+        {"frozen_sheaf": True, "maps": "bundle"},
+        {"frozen_sheaf": True, "maps": "general", "normalized": False},
+        {"frozen_sheaf": True, "maps": "identity"},
+    ],
+)
+def test_adjoint_gradients_are_the_direct_ones(options):
     K = graph()
     gradients = []
     for backward in ("direct", "adjoint"):
-        made = model(solver="dopri5", backward=backward, edge_weights=True, low_pass=True)
+        made = model(solver="dopri5", backward=backward, **options)
+        if made.strength is not None:
+            torch.nn.init.constant_(made.strength, 0.3)
         made(K).square().sum().backward()
         gradients.append([p.grad for p in made.parameters()])
     for direct, adjoint in zip(*gradients, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable
 
@@ -152,3 +153,12 @@ def test_what_is_kept_in_inference_mode_is_no_hindrance_to_training() -> None:
         laplacian @ torch.ones_like(x)
     (laplacian @ x).square().sum().backward()
     assert x.grad is not None
+
+
+def test_what_a_transform_asked_for_is_not_kept() -> None:
+    laplacian = SheafLaplacian(td.CellularSheaf(K, DIM, _maps(DIM, DIM)[0]), True)
+    x = torch.randn(K.shape[0], DIM, 1, dtype=torch.double)
+    with contextlib.suppress(RuntimeError):  # kernels have no rules for transforms
+        torch.func.grad(lambda z: (laplacian @ z).sum())(x)
+    expected = SheafLaplacian(laplacian.sheaf, True)
+    torch.testing.assert_close(laplacian @ x, expected @ x)

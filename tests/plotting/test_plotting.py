@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from itertools import combinations, pairwise
 
 import networkx as nx
 import numpy as np
@@ -15,6 +16,7 @@ import topodiff as td
 from topodiff import plotting
 from topodiff.dynamics import DirichletEnergy, Heat
 from topodiff.operators import GraphLaplacian, HodgeLaplacian
+from topodiff.plotting.layout import layout
 from topodiff.sheaves import CellularSheaf, SpecialOrthogonal
 
 pytest.importorskip("matplotlib")
@@ -120,7 +122,7 @@ def test_frames_share_their_colours(rank, kind):
         SQUARES, solution, rank, channel=1, num_frames=4, columns=3, positions=PLACES
     )
     assert len(figure.axes) == 5  # four frames and a bar
-    shown = [0, 3, 6, 10]
+    shown = [0, 3, 7, 10]
     assert [a.get_title() for a in figure.axes[:4]] == [f"t = {times[k]:.3g}" for k in shown]
     limits = set()
     for panel, k in enumerate(shown):
@@ -188,6 +190,20 @@ def test_angles_of_rotations_in_space():
     found, proper = plotting.rotation_angles(CellularSheaf(SQUARES, 3, maps, orthogonal=True))
     torch.testing.assert_close(found, angle, rtol=1e-7, atol=1e-7)
     assert proper.tolist() == [True] * 8 + [False]
+
+
+@pytest.mark.parametrize("dim", [2, 3])
+def test_maps_that_turn_nothing_have_no_angle(dim):
+    maps = 1e-9 * torch.eye(dim, dtype=F64).repeat(18, 1, 1)  # small is no reason
+    maps[0] = 0
+    maps[2, -1] = 0
+    sheaf = CellularSheaf(SQUARES, dim, maps)
+    angles = plotting.rotation_angles(sheaf)[0]
+    assert angles.isnan().tolist() == [True, True] + [False] * 7
+    figure = plotting.draw_rotations(sheaf, positions=PLACES)
+    lines = artists(figure, LineCollection)[0]
+    lines.update_scalarmappable()
+    assert np.allclose(lines.get_colors()[0], [0.7, 0.7, 0.7, 1])
 
 
 def test_rotations_on_edges():
@@ -293,3 +309,43 @@ def test_without_matplotlib_the_extra_is_named():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "pip install 'topodiff[plot]'" in run.stdout, run.stderr
+
+
+@pytest.mark.parametrize("dim", [1, 2, 3, 5])
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_few_vertices_with_positions_of_any_dimension(n, dim):
+    K = td.CellComplex.from_edges(
+        n, torch.tensor([[0], [1]]) if n == 2 else torch.empty(2, 0).long()
+    )
+    for positions in (torch.arange(float(n * dim)).reshape(n, dim), None):
+        figure = plotting.draw_complex(K, torch.zeros(n), positions=positions)
+        assert artists(figure, PathCollection)[0].get_offsets().shape == (n, 2)
+        plotting.draw_complex(K)
+
+
+def test_large_graphs_are_laid_out_by_eigenvectors():
+    parts = [nx.grid_2d_graph(50, 30), nx.path_graph(40), nx.empty_graph(3), nx.path_graph(2)]
+    graph = nx.convert_node_labels_to_integers(nx.disjoint_union_all(parts))
+    K = td.from_networkx(graph)
+    places = layout(K)
+    assert np.isfinite(places).all()
+    np.testing.assert_array_equal(places, layout(K))
+    edges = np.linalg.norm(np.subtract(*places[K.edge_index.numpy()]), axis=1)
+    pairs = np.linalg.norm(places[:500] - places[700:1200], axis=1)
+    assert 10 * edges.mean() < pairs.mean()
+    starts = np.cumsum([0, 1500, 40, 1, 1, 1, 2])
+    boxes = [(places[a:b].min(0), places[a:b].max(0)) for a, b in pairwise(starts)]
+    for (low, high), (other_low, other_high) in combinations(boxes, 2):
+        assert ((high < other_low) | (other_high < low)).any()
+
+
+def test_frames_are_evenly_chosen():
+    K, times = td.from_networkx(nx.path_graph(3)), torch.linspace(0, 1, 11)
+    solution = td.diffuse(GraphLaplacian(K), torch.ones(3, 1), 1.0, save_at=times)
+    figure = plotting.draw_flow(K, solution, num_frames=4, positions=torch.eye(3)[:, :2])
+    assert [axes.get_title() for axes in figure.axes[:4]] == [
+        "t = 0",
+        "t = 0.3",
+        "t = 0.7",
+        "t = 1",
+    ]

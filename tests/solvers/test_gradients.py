@@ -215,6 +215,24 @@ def test_adjoint_of_a_module():
     torch.testing.assert_close(*grads, rtol=1e-6, atol=1e-8)
 
 
+def test_adjoint_of_tensors_made_before_the_solve():
+    x = torch.randn(6, 2, dtype=torch.float64)
+    start = torch.randn(2, 2, dtype=torch.float64, requires_grad=True)
+    grads = []
+    for backward in ("direct", "adjoint"):
+        a = start.tanh()
+        b, held = a @ a, a.view_as(a)  # b is made of a, not of the alias
+        more = {"adjoint_params": [held, b]} if backward == "adjoint" else {}
+        law = lambda t, x: torch.tanh(x @ held) - x @ b  # noqa: B023, E731
+        options = {"backward": backward, "rtol": 1e-9, "atol": 1e-11, **more}
+        sol = td.diffuse(law, x, 1.0, "dopri5", **options)
+        grads += torch.autograd.grad(sol.x.square().sum(), start)
+    torch.testing.assert_close(*grads, rtol=1e-6, atol=1e-8)
+    for params in ([a, b], [start, b]):
+        with pytest.raises(ValueError, match="none is made of another"):
+            td.diffuse(law, x, 1.0, "dopri5", backward="adjoint", adjoint_params=params)
+
+
 def test_adjoint_refuses_what_it_would_get_wrong():
     x = torch.randn(34, 1, dtype=torch.float64)
     mix = torch.randn(1, 1, dtype=torch.float64, requires_grad=True)

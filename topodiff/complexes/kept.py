@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 from topodiff.complexes.complex import CellComplex
-from topodiff.complexes.incidence import Incidence
 from topodiff.complexes.lasting import outlasting
 
 T = TypeVar("T")
-_KEPT: WeakKeyDictionary[Incidence, dict[Hashable, object]] = WeakKeyDictionary()
+
+
+class _Kept(dict):
+    """What is kept with an incidence. Copies and pickles come out empty."""
+
+    def __reduce__(self) -> tuple:
+        return _Kept, ()
 
 
 def keep(K: CellComplex, key: Hashable, make: Callable[[], T], rank: int = 1) -> T:
@@ -22,8 +26,12 @@ def keep(K: CellComplex, key: Hashable, make: Callable[[], T], rank: int = 1) ->
     (``K.replace(...)``) share it.
     """
     if K.rank < rank:
-        return make()
-    kept = _KEPT.setdefault(K.incidence(rank), {})
+        return outlasting(make)()
+    # with the cells, not in a table of all: torch.compile would guard on whatever is alive
+    held = K.incidence(rank).__dict__
+    if "_kept" not in held:
+        held["_kept"] = _Kept()
+    kept = held["_kept"]
     if key not in kept:
         kept[key] = outlasting(make)()
-    return kept[key]  # type: ignore[return-value]
+    return kept[key]

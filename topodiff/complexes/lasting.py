@@ -7,19 +7,33 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import torch
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def outlasting(make: Callable[P, T]) -> Callable[P, T]:
-    """``make`` outside of ``torch.inference_mode`` and without gradients, for results that are
-    kept: autograd takes no tensor that was made in inference mode, then or ever after.
+    """``make`` outside of ``torch.inference_mode`` and of ``torch.func``, and without gradients,
+    for results that are kept: autograd takes no tensor that was made in inference mode, then or
+    ever after, and nothing takes one that was wrapped for a transform once this is over.
+
+    Where ``make`` needs tensors that may be wrapped themselves, ask :func:`transformed` first.
     """
 
     @wraps(make)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        if transformed():
+            with temporarily_clear_interpreter_stack():
+                return run(*args, **kwargs)
         with torch.inference_mode(False), torch.no_grad():  # in this order: the first turns them on
             return make(*args, **kwargs)
 
     return run
+
+
+def transformed() -> bool:
+    """Whether a transform of ``torch.func`` is at work, which wraps tensors."""
+    if torch.compiler.is_compiling():  # it traces transforms, and has no stack of them to show
+        return False
+    return torch._C._functorch.peek_interpreter_stack() is not None

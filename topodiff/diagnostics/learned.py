@@ -17,7 +17,8 @@ def learned_sheaves(
     model: nn.Module, complex: CellComplex, x: Tensor | None = None
 ) -> list[CellularSheaf]:
     """The sheaves that a model diffuses along in one evaluation, in the order in which it learns
-    them: one for each layer, or a single one that layers share.
+    them: one for each layer, or a single one that layers share; one for each evaluation of the law
+    of :class:`topodiff.nn.ContinuousSheafDiffusion`, the first at time 0, unless it is frozen.
 
     Edge weights multiply the maps. ``topodiff.operators.SheafLaplacian(sheaf,
     normalized="augmented")`` is the operator of the model on the learnt part of the stalks (without
@@ -26,16 +27,18 @@ def learned_sheaves(
 
     Args:
         model: with :class:`topodiff.nn.sheaf.SheafLearner` or ``FrameLearner`` inside, such as
-            :class:`topodiff.nn.NeuralSheafDiffusion`. Its mode is left as it was.
+            :class:`topodiff.nn.NeuralSheafDiffusion`. Its mode is left as it was, and those of its
+            modules.
         complex, x: what the model is called with.
 
     Raises:
-        ValueError: for a model that learns no sheaf.
+        ValueError: for a model that learns no sheaf on vertices and edges.
     """
     learners = [m for m in model.modules() if isinstance(m, SheafLearner | FrameLearner)]
     if not learners:
         raise ValueError(
-            f"{type(model).__name__} learns no sheaf: it has no SheafLearner or FrameLearner"
+            f"{type(model).__name__} learns no sheaf on vertices and edges, by a SheafLearner or "
+            "FrameLearner; those of CochainSheafDiffusion, on all ranks at once, stay inside of it"
         )
     found: list[CellularSheaf] = []
 
@@ -43,11 +46,12 @@ def learned_sheaves(
         found.append(_sheaf(learner, given[0], result))
 
     hooks = [learner.register_forward_hook(keep_sheaf) for learner in learners]
-    training = model.training
+    training = {module for module in model.modules() if module.training}
     try:
         model.eval()(complex, x)
     finally:
-        model.train(training)
+        for module in model.modules():
+            module.training = module in training
         for hook in hooks:
             hook.remove()
     return found
@@ -63,4 +67,6 @@ def _sheaf(learner: Any, complex: CellComplex, result: Any) -> CellularSheaf:
     if weights is not None:
         maps = maps * weights.reshape(-1, *[1] * (maps.dim() - 1))
     orthogonal = family.orthogonal and weights is None
+    if complex.rank == 0:
+        return CellularSheaf(complex, family.stalk_dim)
     return CellularSheaf(complex, family.stalk_dim, maps, orthogonal=orthogonal)

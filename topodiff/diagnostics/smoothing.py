@@ -35,18 +35,22 @@ def decay_rate(energies: Tensor | Sequence[float], times: Tensor | Sequence[floa
     exponentially, which is oversmoothing as Rusch et al. define it (GraphCON, 2022, definition
     3.2); for the heat flow it ends at twice the spectral gap.
 
-    Energies that are 0, or so small beside the largest that they are rounding, are left out.
+    Energies that are 0, or so small beside the largest that they are rounding in their dtype, are
+    left out.
 
     Raises:
         ValueError: fewer than two energies are left, or they are not as many as the times.
     """
-    e = torch.as_tensor(energies).detach().double()
+    e = torch.as_tensor(energies).detach()
+    # of squares rounding leaves eps^2 of the largest, and somewhat more where states have a mean
+    cut = torch.finfo(e.dtype if e.is_floating_point() else torch.float64).eps ** 1.5
+    e = e.double()
     t = torch.as_tensor(times).detach().double()
     if e.shape != t.shape or e.dim() != 1:
         raise ValueError(
             f"energies and times must be as many, got shapes {tuple(e.shape)} and {tuple(t.shape)}"
         )
-    kept = e.isfinite() & (e > 1e-28 * e.nan_to_num(0.0).max().clamp(min=0)) if len(e) else e > 0
+    kept = e.isfinite() & (e > cut * e.nan_to_num(0.0).max().clamp(min=0)) if len(e) else e > 0
     e, t = e[kept].log(), t[kept]
     if len(e) < 2 or float(t.var()) == 0:
         raise ValueError(

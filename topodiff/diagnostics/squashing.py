@@ -82,9 +82,12 @@ def effective_resistance(
         tol: of the residual.
 
     Raises:
+        TypeError: for pairs that are no tensor.
         ValueError: for vertices that do not exist, or if the solver does not converge.
     """
     n = complex.num_cells(0)
+    if not isinstance(pairs, Tensor):
+        raise TypeError(f"pairs are a tensor (2, k), got {type(pairs).__name__}: convert them")
     if pairs.dim() != 2 or pairs.shape[0] != 2 or pairs.dtype != torch.int64:
         raise ValueError(f"pairs must be (2, k) long, got {tuple(pairs.shape)} of {pairs.dtype}")
     if pairs.numel() and not 0 <= int(pairs.min()) <= int(pairs.max()) < n:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.dynamics.entries import Entries, EntryOperator
-from topodiff.dynamics.law import Control, Law, at, rescaled
+from topodiff.dynamics.law import Control, Law, at, rescaled, source_at
 from topodiff.operators import LinearOperator
 from topodiff.solvers.uniformization import Mixing
 
@@ -18,7 +18,8 @@ _ROUNDING = 1e-4
 
 Attention = Callable[[Tensor, Tensor, Entries], Tensor]
 """Weights (nnz,) of the entries, from (t, x, entries). A method ``product(t, x, entries)``, where
-there is one, gives ``A(t, x) x`` at once."""
+there is one, gives ``A(t, x) x`` at once; one ``parameters()`` the tensors that
+``backward="adjoint"`` is to reach, which modules have."""
 
 
 class DiffusionOperator(LinearOperator):
@@ -112,7 +113,10 @@ class AttentionDiffusion(Law):
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         out = at(self.rate, t) * (self.product(t, x) - x)
-        return out if self.source is None else out + at(self.strength, t) * self.source
+        return out if self.source is None else out + self._inflow(t, x)
+
+    def _inflow(self, t: Tensor, x: Tensor) -> Tensor:
+        return at(self.strength, t) * source_at(self.source, t, x)
 
     def linear_operator(self, t: Tensor) -> LinearOperator | None:
         """``rate (I - A)`` if A is fixed and the rate one number."""
@@ -140,7 +144,7 @@ class AttentionDiffusion(Law):
             return self(t, x)
         if self.source is None:
             return torch.zeros_like(x)
-        return at(self.strength, t) * self.source
+        return self._inflow(t, x)
 
     def frozen(self, t: Tensor, x: Tensor) -> AttentionDiffusion:
         """The linear law with the weights at (t, x): implicit steps of it are the semi-implicit

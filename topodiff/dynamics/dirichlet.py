@@ -83,7 +83,7 @@ class DirichletEnergy(QuadraticEnergy):
 
     Args:
         complex: the graph.
-        weights: (n_1,) positive, or none.
+        weights: (n_1,) positive, or none, also where the complex has some: ``complex.weights[1]``.
         normalized: ``x_v / sqrt(d_v)`` in place of ``x_v``, with the weighted degrees d.
     """
 

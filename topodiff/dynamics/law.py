@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from topodiff.dynamics.energy import Energy
 from topodiff.operators import LinearOperator
@@ -30,7 +30,8 @@ class Piecewise:
     def __call__(self, t: Tensor | float) -> Any:
         count = len(self.values)
         # a time that should be the start of an interval may be less by rounding
-        position = float(t) / self.end * count + 1e-4
+        now = float(t.detach()) if isinstance(t, Tensor) else float(t)
+        position = now / self.end * count + 1e-4
         return self.values[min(max(int(position), 0), count - 1)]
 
     def __repr__(self) -> str:
@@ -46,7 +47,7 @@ def at(control: Any, t: Tensor) -> Any:
     return control(t) if callable(control) else control
 
 
-def source_at(source: Any, t: Tensor, x: Tensor) -> Tensor:
+def source_at(source: Any, t: Tensor, x: Tensor, name: str = "source") -> Tensor:
     """s(t) for a state x; zeros where there is none.
 
     Raises:
@@ -57,7 +58,7 @@ def source_at(source: Any, t: Tensor, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
     if found.shape != x.shape:
         raise ValueError(
-            f"the source must have the shape of the state, {tuple(x.shape)}; got "
+            f"the {name} must have the shape of the state, {tuple(x.shape)}; got "
             f"{tuple(found.shape)}"
         )
     return found
@@ -86,7 +87,8 @@ class Law:
         return None
 
     def parameters(self) -> list[Tensor]:
-        """All tensors in the law, its operators, energies and modules that require a gradient."""
+        """All tensors that require a gradient in the law, its operators and energies, and those of
+        modules and of other functions with a method ``parameters``."""
         found: dict[int, Tensor] = {}
         for tensor in _tensors(vars(self), set()):
             if tensor.requires_grad:
@@ -100,8 +102,6 @@ class Law:
 def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, nn.Module):
-        yield from value.parameters()
     elif isinstance(value, dict):
         for item in value.values():
             yield from _tensors(item, seen)
@@ -111,6 +111,8 @@ def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
     elif isinstance(value, (Law, Energy, LinearOperator, Piecewise)) and id(value) not in seen:
         seen.add(id(value))
         yield from _tensors(vars(value), seen)
+    elif callable(getattr(value, "parameters", None)):  # modules, and functions that say so
+        yield from value.parameters()
 
 
 def rescaled(factor: float | Tensor, operator: LinearOperator) -> LinearOperator:

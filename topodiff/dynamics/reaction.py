@@ -8,7 +8,7 @@ from torch import Tensor
 
 from topodiff.dynamics.attention import Attention
 from topodiff.dynamics.entries import Entries, EntryOperator
-from topodiff.dynamics.law import Control, Law, at
+from topodiff.dynamics.law import Control, Law, at, source_at
 from topodiff.operators import LinearOperator
 
 REACTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -32,7 +32,7 @@ class ReactionDiffusion(Law):
         adjacency: A, a normalised adjacency matrix.
         reaction: the name of r, or a function.
         alpha, beta: numbers, tensors (one, or one for each channel), or depending on t.
-        constant: c of zeroth_order.
+        constant: c of zeroth_order, of the shape of the state.
     """
 
     def __init__(
@@ -56,14 +56,13 @@ class ReactionDiffusion(Law):
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         differences = self.adjacency @ x - x
-        return at(self.alpha, t) * differences + at(self.beta, t) * self._react(x, differences)
+        return at(self.alpha, t) * differences + at(self.beta, t) * self._react(t, x, differences)
 
-    def _react(self, x: Tensor, differences: Tensor) -> Tensor:
+    def _react(self, t: Tensor, x: Tensor, differences: Tensor) -> Tensor:
         if callable(self.reaction):
             return self.reaction(x)
         if self.reaction == "zeroth_order":
-            assert self.constant is not None
-            return self.constant
+            return source_at(self.constant, t, x, "constant")
         if self.reaction == "blurring_sharpening":
             return -(self.adjacency @ differences)
         return REACTIONS[self.reaction](x)

@@ -34,7 +34,10 @@ def jacobian_norm(law: Any, t: Tensor, x: Tensor, noise: Tensor | None = None) -
 
     Raises:
         TypeError: for a law of second order.
+        RuntimeError: in ``torch.inference_mode``, in which there are no derivatives.
     """
+    if torch.is_inference_mode_enabled():
+        raise RuntimeError("inference_mode has no Jacobians: use torch.no_grad, or none of these")
     if noise is None:
         noise = torch.randint_like(x, 0, 2) * 2 - 1
     with torch.enable_grad():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -12,7 +15,12 @@ _CHUNK = 1 << 22
 
 @torch.no_grad()
 def nearest_neighbors(
-    positions: Tensor, k: int, *, loops: bool = False, symmetric: bool = False
+    positions: Tensor,
+    k: int,
+    *,
+    loops: bool = False,
+    symmetric: bool = False,
+    ptr: Tensor | None = None,
 ) -> Entries:
     """For every point the k nearest others, nearest first. Which of several as far come first
     is open.
@@ -24,41 +32,50 @@ def nearest_neighbors(
         k: 1 <= k < n.
         loops: whether the point itself is one of the k; otherwise it is never among them.
         symmetric: add the entry (j, i) for each (i, j), once.
+        ptr: (graphs + 1,) points of the graphs of a batch, each with neighbours among its own
+            alone; all of them in a graph with fewer than k.
     """
     n = positions.shape[0]
-    most = n if loops else n - 1
-    if not 1 <= k <= most:
-        raise ValueError(f"k must be 1 to {most} for {n} points, got {k}")
-    found = []
-    for start, distance in _distances(positions):
-        if not loops:
-            own = torch.arange(distance.shape[0], device=positions.device)
-            distance[own, start + own] = torch.inf
-        found.append(distance.topk(k, dim=1, largest=False, sorted=True).indices)
-    column = torch.cat(found).flatten()
-    row = torch.arange(n, device=positions.device).repeat_interleave(k)
+    if ptr is None and not 1 <= k <= n - (not loops):
+        raise ValueError(f"k must be 1 to {n - (not loops)} for {n} points, got {k}")
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    rows, columns = [], []
+    for start, first, distance in _distances(positions, ptr):
+        count, size = distance.shape
+        own = torch.arange(count, device=positions.device)
+        # the point itself comes first, also among points at the same place, or not at all
+        distance[own, start - first + own] = -1 if loops else torch.inf
+        most = min(k, size - (not loops))
+        found = distance.topk(most, dim=1, largest=False, sorted=True).indices
+        rows.append((start + own).repeat_interleave(most))
+        columns.append(first + found.flatten())
+    row, column = _joined(rows, positions), _joined(columns, positions)
     if not symmetric:
         return Entries.from_pairs(row, column, n)
     return _unique(torch.cat([row, column]), torch.cat([column, row]), n)
 
 
 @torch.no_grad()
-def within_radius(positions: Tensor, radius: float, *, loops: bool = False) -> Entries:
+def within_radius(
+    positions: Tensor, radius: float, *, loops: bool = False, ptr: Tensor | None = None
+) -> Entries:
     """All pairs of points at most ``radius`` apart; time n^2.
 
     Args:
         positions: (n, dim).
         radius: not negative.
         loops: whether each point is its own neighbour.
+        ptr: (graphs + 1,) points of the graphs of a batch, between which there are no pairs.
     """
     if not radius >= 0:
         raise ValueError(f"radius must not be negative, got {radius}")
     rows, columns = [], []
-    for start, distance in _distances(positions):
+    for start, first, distance in _distances(positions, ptr):
         row, column = (distance <= radius).nonzero().unbind(1)
         rows.append(row + start)
-        columns.append(column)
-    row, column = torch.cat(rows), torch.cat(columns)
+        columns.append(column + first)
+    row, column = _joined(rows, positions), _joined(columns, positions)
     if not loops:
         row, column = row[row != column], column[row != column]
     return Entries.from_pairs(row, column, positions.shape[0])
@@ -109,13 +126,13 @@ def pagerank_rows(
         steps: terms of the series; what is left out has the mass (1 - teleport)^steps.
     """
     n = entries.num_rows
-    if not 1 <= k < n:
-        raise ValueError(f"k must be 1 to {n - 1} for {n} vertices, got {k}")
+    if not 0 <= k < max(n, 1):
+        raise ValueError(f"k must be 0 to {max(n - 1, 0)} for {n} vertices, got {k}")
     if not 0 < teleport < 1:
         raise ValueError(f"teleport must be in (0, 1), got {teleport}")
     step = EntryOperator(entries, matrix).T
     width = max(_CHUNK // max(n, 1), 1)
-    rows, columns, values = [], [], []
+    rows, columns, values = [], [], [matrix[:0]]
     for start in range(0, n, width):
         count = min(width, n - start)
         mass = torch.zeros(n, count, dtype=matrix.dtype, device=matrix.device)
@@ -135,12 +152,13 @@ def pagerank_rows(
         rows.append(start + row)
         columns.append(column[row, place])
         values.append(value[row, place])
-    row, column, value = (torch.cat(parts) for parts in (rows, columns, values))
-    return Entries.from_pairs(row, column, n), value
+    entries = Entries.from_pairs(_joined(rows, matrix), _joined(columns, matrix), n)
+    return entries, torch.cat(values)
 
 
-def _distances(positions: Tensor):  # type: ignore[no-untyped-def]
-    """(first row, distances (rows, n)) for a few rows at a time."""
+def _distances(positions: Tensor, ptr: Tensor | None) -> Iterator[tuple[int, int, Tensor]]:
+    """A few rows of a graph at a time: the first of them, the first point of the graph, and
+    distances (rows, points of the graph)."""
     if positions.dim() != 2 or not positions.is_floating_point():
         raise ValueError(
             f"positions must be (n, dim) and floating point, got {tuple(positions.shape)} of "
@@ -149,16 +167,23 @@ def _distances(positions: Tensor):  # type: ignore[no-untyped-def]
     if not bool(positions.isfinite().all()):
         raise ValueError("positions are not finite")
     n = positions.shape[0]
-    width = max(_CHUNK // max(n, 1), 1)
-    for start in range(0, n, width):
-        # not through |p|^2 + |q|^2 - 2 p.q, in which near points lose their distance
-        yield (
-            start,
-            torch.cdist(
-                positions[start : start + width], positions,
-                compute_mode="donot_use_mm_for_euclid_dist",
-            ),
-        )  # fmt: skip
+    ends = [0, n] if ptr is None else ptr.tolist()
+    if ends[0] != 0 or ends[-1] != n:
+        raise ValueError(
+            f"ptr must go from 0 to {n}, the number of points; got {ends[0]} to {ends[-1]}"
+        )
+    for first, last in pairwise(ends):
+        points = positions[first:last]
+        width = max(_CHUNK // max(last - first, 1), 1)
+        for start in range(first, last, width):
+            rows = positions[start : min(start + width, last)]
+            # not through |p|^2 + |q|^2 - 2 p.q, in which near points lose their distance
+            distance = torch.cdist(rows, points, compute_mode="donot_use_mm_for_euclid_dist")
+            yield start, first, distance
+
+
+def _joined(parts: list[Tensor], like: Tensor) -> Tensor:
+    return torch.cat([torch.zeros(0, dtype=torch.long, device=like.device), *parts])
 
 
 def _unique(row: Tensor, column: Tensor, n: int) -> Entries:

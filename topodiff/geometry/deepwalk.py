@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -36,6 +38,7 @@ def random_walks(
     return torch.stack(walk, 1)
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def deepwalk(
     complex: CellComplex,
@@ -54,7 +57,8 @@ def deepwalk(
     over i, j at most ``window`` steps apart on a walk and k drawn from all vertices (skip-gram with
     negative samples; one table for both sides, as node2vec's code of PyTorch Geometric has it).
 
-    Time is linear in vertices: each step of Adam sees a new walk from every vertex.
+    Time is linear in vertices: each step of Adam sees a new walk from every vertex. The complexes
+    of a batch have the positions that each has alone.
 
     Args:
         dim: width of the positions.
@@ -72,7 +76,18 @@ def deepwalk(
             f"dim, steps and window are at least 1 and window is less than length; got {dim}, "
             f"{steps}, {window} and {length}"
         )
+    if complex.num_complexes != 1:
+        options: dict[str, Any] = {
+            "length": length,
+            "window": window,
+            "learning_rate": learning_rate,
+            "seed": seed,
+        }
+        parts = [deepwalk(part, dim, steps=steps, **options) for part in complex]
+        return torch.cat([torch.zeros(0, dim, device=complex.device), *parts])
     n, device = complex.num_cells(0), complex.device
+    if n == 0:
+        return torch.zeros(0, dim, device=device)
     generator = torch.Generator(device).manual_seed(seed)
     z = torch.randn(n, dim, generator=generator, device=device).requires_grad_()
     optimizer = torch.optim.Adam([z], lr=learning_rate, fused=True)

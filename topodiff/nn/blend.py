@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex, keep
+from topodiff.complexes.whole import whole_number
 from topodiff.dynamics import (
     AttentionDiffusion,
     BeltramiFlow,
@@ -39,7 +40,7 @@ class BLEND(GRAND):
         decode_positions: whether the decoder sees the positions, as in the published code.
         position_scale: of positions in the attention; 0 makes features flow as in GRAND.
         neighbors: the graph is that of so many nearest neighbours at the positions of the start
-            (published: k = 64); None for the graph itself.
+            (published: k = 64), of all vertices where there are fewer; None for the graph itself.
         radius: or that of all positions within this distance.
         moving: neighbours are found at every evaluation, as positions move.
         options: of :class:`GRAND`.
@@ -66,6 +67,8 @@ class BLEND(GRAND):
     ) -> None:
         if neighbors is not None and radius is not None:
             raise ValueError("give one of neighbors and radius")
+        if neighbors is not None:
+            whole_number("neighbors", neighbors, 1)
         if moving and neighbors is None and radius is None:
             raise ValueError("a graph that moves needs neighbors or radius")
         if position_walks and position_neighbors is not None:
@@ -124,7 +127,7 @@ class BLEND(GRAND):
                 f"positions by pagerank have one channel for each of {n} vertices, but "
                 f"position_channels is {self.position_channels}"
             )
-        k, teleport = min(self.position_neighbors, n - 1), self.teleport
+        k, teleport = min(self.position_neighbors, max(n - 1, 0)), self.teleport
 
         def make() -> Rows:
             graph = Entries.from_complex(complex, True)
@@ -142,28 +145,30 @@ class BLEND(GRAND):
         return self.decoder(self.dropout(torch.cat(seen, -1).relu()))
 
     def entries(self, complex: CellComplex, x: Tensor) -> Entries:
-        rewire = self._rewire()
+        rewire = self._rewire(complex)
         if rewire is None:
             return super().entries(complex, x)
         return rewire(x[:, -self.position_hidden :].detach())
 
-    def _rewire(self) -> Any:
-        loops = self.loops > 0
+    def _rewire(self, complex: CellComplex) -> Any:
+        options: dict[str, Any] = {"loops": self.loops > 0, "ptr": complex.ptr[0]}
         if self.neighbors is not None:
-            return partial(nearest_neighbors, k=self.neighbors, loops=loops)
+            return partial(nearest_neighbors, k=self.neighbors, **options)
         if self.radius is not None:
-            return partial(within_radius, radius=self.radius, loops=loops)
+            return partial(within_radius, radius=self.radius, **options)
         return None
 
-    def diffusion(self, entries: Entries, x: Tensor, options: dict[str, Any]) -> AttentionDiffusion:
+    def diffusion(
+        self, complex: CellComplex, entries: Entries, x: Tensor, options: dict[str, Any]
+    ) -> AttentionDiffusion:
         if not self.moving:
-            return super().diffusion(entries, x, options)
+            return super().diffusion(complex, entries, x, options)
         if self.linear:
             raise ValueError("a graph that moves needs attention that does: set linear=False")
         features = self.state_channels - self.position_hidden
         return BeltramiFlow(
             entries, self._weights(x, entries), features,
-            rewire=self._rewire(), autonomous=self.num_layers == 1, **options,
+            rewire=self._rewire(complex), autonomous=self.num_layers == 1, **options,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

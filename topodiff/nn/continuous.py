@@ -16,9 +16,10 @@ from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
-from topodiff.solvers import SOLVERS, Solution, diffuse
+from topodiff.solvers import SOLVERS, Solution, diffuse, torchdiffeq_methods
+from topodiff.solvers.problem import BACKWARD
 
-_ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun", "dormand_prince", "bogacki_shampine")
+ADAPTIVE = (*torchdiffeq_methods.ADAPTIVE, "dormand_prince", "bogacki_shampine")
 _PENALTY_POINTS = 9
 
 
@@ -40,7 +41,8 @@ class ContinuousModel(nn.Module):
         step_size: of solvers with fixed steps.
         tol_scale: tolerances of adaptive solvers are 1e-7 (absolute) and 1e-9 (relative) times
             this.
-        backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``.
+        backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``. Of these the last goes
+            with solvers of torchdiffeq (dopri5, ...), the one before with all others.
         mlp: two residual layers in the encoder.
         norm: batch normalisation of x(0).
         augment: so many channels of zeros beside x(0), which the decoder does not see.
@@ -51,7 +53,7 @@ class ContinuousModel(nn.Module):
     Attributes:
         end: where the diffusion ends in evaluation, T if None; training always ends at T.
         penalty: of the last forward pass in training, to be added to the loss; None if there is
-            none.
+            none, and in copies.
         solution: of the last forward pass, without its states: times, work, status.
     """
 
@@ -83,6 +85,7 @@ class ContinuousModel(nn.Module):
             out_channels=out_channels, num_layers=num_layers,
         )  # fmt: skip
         check_choice("solver", solver, ("auto", *SOLVERS))
+        check_backward(backward, solver)
         if not (time > 0 and tol_scale > 0) or augment < 0:
             raise ValueError(
                 f"time and tol_scale must be positive and augment not negative; got {time}, "
@@ -107,6 +110,10 @@ class ContinuousModel(nn.Module):
         self.penalty: Tensor | None = None
         self.solution: Solution | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        # in the graph of gradients of the last pass, which has no copies
+        return {**self.__dict__, "penalty": None}
+
     def make_law(self, complex: CellComplex, x: Tensor) -> Any:
         """The law that starts at x (n_0, state_channels)."""
         raise NotImplementedError
@@ -123,6 +130,11 @@ class ContinuousModel(nn.Module):
         for linear in self.hidden:
             x = self.dropout(x + linear(x.relu()))
         if self.norm is not None:
+            if self.training and len(x) < 2:
+                raise ValueError(
+                    f"norm=True takes statistics over vertices in training, of which there are "
+                    f"{len(x)}: batch graphs, or set norm=False"
+                )
             x = self.norm(x)
         return torch.cat([x, x.new_zeros(len(x), self.augment)], 1) if self.augment else x
 
@@ -184,7 +196,7 @@ class ContinuousModel(nn.Module):
     ) -> Tensor:
         """x at the end, or the states at ``times``, all ``rows`` of them if None."""
         options = dict(self.solver_options)
-        if self.solver in _ADAPTIVE:
+        if self.solver in ADAPTIVE:
             options = {"atol": 1e-7 * self.tol_scale, "rtol": 1e-9 * self.tol_scale, **options}
         elif self.step_size is not None:
             options["step_size"] = self.step_size
@@ -215,6 +227,18 @@ class ContinuousModel(nn.Module):
         )
 
 
+def check_backward(backward: str, solver: str) -> None:
+    """ValueError for one that the solver does not have."""
+    check_choice("backward", backward, BACKWARD)
+    theirs = solver in torchdiffeq_methods.METHODS
+    if solver != "auto" and backward == ("checkpoint" if theirs else "adjoint"):
+        others = "dormand_prince, rk4, ..." if theirs else "dopri5, bosh3, ... of torchdiffeq"
+        raise ValueError(
+            f"backward={backward!r} does not go with solver={solver!r}: take another solver "
+            f"({others}), or backward='direct'"
+        )
+
+
 def integrate(
     complex: CellComplex, law: Any, x: Tensor, time: float, solver: str, **options: Any
 ) -> Solution:
@@ -223,7 +247,7 @@ def integrate(
     Raises:
         RuntimeError: the solver did not reach the end.
     """
-    if solver in _ADAPTIVE and complex.num_complexes > 1:
+    if solver in ADAPTIVE and complex.num_complexes > 1:
         options.setdefault("ptr", complex.ptr[0])
     solution = diffuse(law, x, time, solver, **options)
     if solution.status != "ok":

@@ -11,7 +11,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.colours import Colours, colour_boundaries, colour_pairs, colour_rows
 from topodiff.nn.activation import check_choice
-from topodiff.nn.features import alike
+from topodiff.nn.features import alike, check_finite
 from topodiff.nn.messages import boundary_sum
 from topodiff.nn.reset import reset_children
 
@@ -56,12 +56,14 @@ class CategoricalEmbedding(nn.Module):
         """Rows of features (n, columns) or (n,) -> (n, hidden_channels).
 
         Raises:
-            TypeError, ValueError: features of the wrong kind or width, or a category out of range.
+            TypeError, ValueError: features of the wrong kind or width, or not finite, or a category
+                out of range.
         """
         x = x.unsqueeze(1) if x.dim() == 1 else x
         self._check(x)
         if isinstance(self.in_channels, int):
             weight = self.linear.weight
+            check_finite(x)
             return self.linear(alike(x, weight)).to(weight.dtype)  # which autocast lowers
         columns = x.shape[1]
         ptr = torch.arange(0, x.numel() + 1, columns, device=x.device)
@@ -69,22 +71,30 @@ class CategoricalEmbedding(nn.Module):
 
     def _check(self, x: Tensor) -> None:
         width = self.in_channels if isinstance(self.in_channels, int) else len(self.in_channels)
+        if x.dim() != 2:
+            raise ValueError(f"features must have shape (n, {width}), got {tuple(x.shape)}")
         if x.shape[1] != width:
             raise ValueError(f"expected {width} features per cell, got {x.shape[1]}")
         if x.is_floating_point() != isinstance(self.in_channels, int):
             wanted = "real" if isinstance(self.in_channels, int) else "integer (categorical)"
             raise TypeError(f"expected {wanted} features, got {x.dtype}")
         if not isinstance(self.in_channels, int):
-            bad = (x < 0) | (x >= self.size)
-            if bool(bad.any()):
-                row, column = bad.nonzero()[0].tolist()
-                raise ValueError(
-                    f"row {row}, column {column} holds category {int(x[row, column])}; "
-                    f"there are {self.in_channels[column]} (0 to {self.in_channels[column] - 1})"
-                )
+            check_categories(x, self.size)
 
     def extra_repr(self) -> str:
         return f"{self.in_channels}, {self.hidden_channels}"
+
+
+def check_categories(x: Tensor, size: Tensor) -> None:
+    """ValueError for a category in (n, columns) that is not 0 to ``size - 1`` of its column."""
+    bad = (x < 0) | (x >= size)
+    if bool(bad.any()):
+        row, column = bad.nonzero()[0].tolist()
+        count = int(size[column])
+        raise ValueError(
+            f"row {row}, column {column} holds category {int(x[row, column])}; "
+            f"there are {count} (0 to {count - 1})"
+        )
 
 
 class CellEmbedding(nn.Module):
@@ -155,12 +165,16 @@ class CellEmbedding(nn.Module):
         return [self.dropout(h) for h in embedded]
 
     def colours(self, K: CellComplex) -> list[Colours] | None:
-        """Cells of the same colour get the same vector. None where features are real numbers."""
+        """Cells of the same colour get the same vector. None where features are real numbers, or
+        such that :meth:`forward` says what is wrong."""
         top = min(K.rank, self.max_rank)
-        features = {r: K.x[r] for r in range(top + 1) if str(r) in self.features and r in K.x}
-        if any(x.is_floating_point() for x in features.values()):
-            return None
-        own = {r: colour_rows(x) for r, x in features.items()}
+        own = {}
+        for r in range(top + 1):
+            if str(r) in self.features:
+                x = K.x.get(r)
+                if x is None or x.is_floating_point() or x.dim() > 2:
+                    return None
+                own[r] = colour_rows(x)
         total = own[0]
         found = [total]
         for r in range(1, top + 1):

@@ -12,6 +12,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from topodiff import kernels
 from topodiff.complexes import outlasting
 from topodiff.complexes.incidence import count_to_ptr
+from topodiff.complexes.lasting import transformed
 from topodiff.nn.dropout import check_probability, drop
 from topodiff.nn.features import alike, check_finite
 
@@ -84,7 +85,7 @@ class FeatureLinear(nn.Module):
         if isinstance(x, Tensor):
             self._check(x)
             x = alike(x, self.weight)
-            rows = sparse_rows(x)
+            rows: Rows | None = sparse_rows(x)
             if rows is None:
                 out = torch.addmm(self.bias, drop(x, p), self.weight)
                 return out.to(self.weight.dtype)  # which autocast lowers
@@ -111,9 +112,10 @@ def sparse_rows(x: Tensor) -> Rows | None:
 
     They are found anew where x was written to by operations of PyTorch since. What is written past
     these, through ``x.data`` or an array of numpy that shares its memory, no one sees: pass a new
-    tensor then. Tensors made in inference mode, whose writes are not counted, count as dense.
+    tensor then. Tensors made in inference mode, whose writes are not counted, and those wrapped by
+    ``torch.func`` count as dense.
     """
-    if x.requires_grad or x.is_inference():
+    if x.requires_grad or x.is_inference() or transformed():
         check_finite(x)
         return None
     known = _seen.get(x)

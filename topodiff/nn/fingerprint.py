@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.nn.activation import NormActivation
-from topodiff.nn.embedding import InChannels
+from topodiff.nn.embedding import InChannels, check_categories
 from topodiff.nn.reset import reset_children
 
 _ODD = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # of splitmix64
@@ -29,7 +30,8 @@ def _shift(h: Tensor, bits: int) -> Tensor:
 
 
 def hash_rows(x: Tensor) -> Tensor:
-    """(n,) hash of the integer rows of (n, columns)."""
+    """(n,) 64-bit hash of the integer rows of (n, columns), of any width."""
+    x = x.long()
     h = x.new_zeros(len(x))
     for column in x.reshape(len(x), math.prod(x.shape[1:])).T:
         h = mix(h + column)
@@ -118,8 +120,13 @@ class FingerprintMLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if isinstance(in_channels.get(0), int):
-            raise TypeError("fingerprints need categorical features of the vertices, not real ones")
+        self.sizes: dict[int, Sequence[int]] = {}
+        for r, sizes in in_channels.items():
+            if r > 1:
+                continue
+            if isinstance(sizes, int):
+                raise TypeError(f"fingerprints need categorical features, not real ones: rank {r}")
+            self.sizes[r] = tuple(sizes)
         self.fingerprint = CircularFingerprint(size, radius)
         widths = [size] + [hidden_channels] * num_layers
         self.layers = nn.ModuleList(
@@ -133,8 +140,22 @@ class FingerprintMLP(nn.Module):
         reset_children(self)
 
     def forward(self, K: CellComplex) -> Tensor:
-        """A batched complex -> (num_complexes, out_channels)."""
+        """A batched complex -> (num_complexes, out_channels).
+
+        Raises:
+            TypeError, ValueError: features that are missing, of the wrong kind or width, or a
+                category out of range.
+        """
+        for r, sizes in self.sizes.items():
+            if r in K.x:
+                self._check(K.x[r], sizes)
         h = self.fingerprint(K).to(self.out.weight.dtype).log1p()
         for layer in self.layers:
             h = layer(h)
         return self.out(h)
+
+    def _check(self, x: Tensor, sizes: Sequence[int]) -> None:
+        x = x.unsqueeze(1) if x.dim() == 1 else x
+        if x.dim() != 2 or x.shape[1] != len(sizes):
+            raise ValueError(f"features must have shape (n, {len(sizes)}), got {tuple(x.shape)}")
+        check_categories(x, torch.tensor(sizes, device=x.device))

@@ -41,7 +41,10 @@ class GCNLayer(nn.Module):
 
 
 class GCN(VertexModel):
-    """:class:`GCNLayer` with relu between them; arguments as for :class:`VertexModel`."""
+    """:class:`GCNLayer` with relu between them; arguments as for :class:`VertexModel`.
+
+    Edges count alike: it does not see the weights of a complex.
+    """
 
     def make_layer(self, in_channels: int, out_channels: int) -> GCNLayer:
         return GCNLayer(in_channels, out_channels)

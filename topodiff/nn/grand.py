@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -23,7 +25,8 @@ from topodiff.nn.diffusion_attention import DiffusionAttention
 
 
 class GRAND(ContinuousModel):
-    """``dx/dt = sigmoid(a) (A(x) x - x) + b x(0)``, A from learnt attention.
+    """``dx/dt = sigmoid(a) (A(x) x - x) + b x(0)``, A from learnt attention. The weights of a
+    complex are not seen.
 
     Args:
         in_channels, hidden_channels, out_channels, num_layers, dropout: see
@@ -114,7 +117,8 @@ class GRAND(ContinuousModel):
         """Where attention goes, at the start."""
         if self.pagerank_neighbors is None:
             return Entries.from_complex(complex, self.loops > 0)
-        k, teleport = min(self.pagerank_neighbors, complex.num_cells(0) - 1), self.teleport
+        others = max(complex.num_cells(0) - 1, 0)
+        k, teleport = min(self.pagerank_neighbors, others), self.teleport
 
         def make() -> Entries:
             graph = Entries.from_complex(complex, True)
@@ -133,9 +137,11 @@ class GRAND(ContinuousModel):
             with torch.no_grad():
                 weight = self.attentions[0](x, entries)
             entries = keep_heaviest(entries, weight, self.keep_attention)
-        return self.diffusion(entries, x, options)
+        return self.diffusion(complex, entries, x, options)
 
-    def diffusion(self, entries: Entries, x: Tensor, options: dict[str, Any]) -> AttentionDiffusion:
+    def diffusion(
+        self, complex: CellComplex, entries: Entries, x: Tensor, options: dict[str, Any]
+    ) -> AttentionDiffusion:
         """The law with learnt attention."""
         if self.linear and self.num_layers == 1:
             return AttentionDiffusion(entries, self.attentions[0](x, entries), **options)
@@ -146,8 +152,7 @@ class GRAND(ContinuousModel):
     def _weights(self, x: Tensor, entries: Entries) -> Any:
         """Attention as a function of (t, z, entries)."""
         if self.linear:
-            fixed = Piecewise([a(x, entries) for a in self.attentions], self.time)
-            return lambda t, z, e: fixed(t)
+            return _WeightsOverTime([a(x, entries) for a in self.attentions], self.time)
         return _AttentionOverTime(Piecewise(list(self.attentions), self.time))
 
     def flow_options(self, x: Tensor) -> dict[str, Any]:
@@ -155,7 +160,9 @@ class GRAND(ContinuousModel):
         rate = self.rate.sigmoid() if self.rate_sigmoid else self.rate
         options: dict[str, Any] = {"rate": self._over_time(rate)}
         if self.strength is not None:
-            options["source"] = x.detach() if self.detach_source and x.requires_grad else x
+            # the adjoint has to tell the source from what weights are made of
+            source = x.view_as(x) if self.backward == "adjoint" else x
+            options["source"] = x.detach() if self.detach_source and x.requires_grad else source
             options["strength"] = self._over_time(self.strength)
         return options
 
@@ -171,6 +178,19 @@ class GRAND(ContinuousModel):
         )
 
 
+class _WeightsOverTime:
+    """Attention that was found at the start, as laws take it."""
+
+    def __init__(self, weights: list[Tensor], end: float) -> None:
+        self.weights = Piecewise(weights, end)
+
+    def __call__(self, t: Tensor, z: Tensor, entries: Entries) -> Tensor:
+        return self.weights(t)
+
+    def parameters(self) -> Iterator[Tensor]:
+        return iter(self.weights.values)
+
+
 class _AttentionOverTime:
     """Attention that is found at every evaluation, as laws take it."""
 
@@ -182,3 +202,6 @@ class _AttentionOverTime:
 
     def product(self, t: Tensor, z: Tensor, entries: Entries) -> Tensor:
         return self.modules(t).product(z, entries)
+
+    def parameters(self) -> Iterator[Tensor]:
+        return chain.from_iterable(m.parameters() for m in self.modules.values)

@@ -12,16 +12,21 @@ from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
-from topodiff.nn.continuous import integrate
+from topodiff.nn.continuous import ADAPTIVE, integrate
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.gat import GATLayer
 from topodiff.nn.gcn import GCNLayer
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
+from topodiff.solvers import SOLVERS
 from topodiff.solvers.problem import is_finite
 
 COUPLINGS = ("gcn", "gat")
+# the others are for linear laws, or laws with a linear part
+OF_OSCILLATORS = tuple(
+    s for s in SOLVERS if s not in ("imex", "chebyshev", "krylov", "uniformization")
+)
 RESIDUALS = {"gcn": (None, "mapped", "learnt"), "gat": (None, "learnt")}
 
 
@@ -49,7 +54,8 @@ class GraphCON(nn.Module):
             molecules and images).
         activation: of coupling and encoder.
         encode_activation: whether the encoder has one.
-        solver: a solver for laws of second order; published is ``symplectic_euler``.
+        solver: a solver for laws of second order, of which adaptive ones choose their steps inside
+            of each of the N; published is ``symplectic_euler``.
     """
 
     def __init__(
@@ -80,6 +86,7 @@ class GraphCON(nn.Module):
         )  # fmt: skip
         check_choice("coupling", coupling, COUPLINGS)
         check_choice("activation", activation, ACTIVATIONS)
+        check_choice("solver", solver, OF_OSCILLATORS)
         if residual not in RESIDUALS[coupling]:
             raise ValueError(
                 f"residual of {coupling} must be one of {RESIDUALS[coupling]}, got {residual!r}"
@@ -139,7 +146,8 @@ class GraphCON(nn.Module):
             return kernels.oscillator(x, v, force, *constants)
         state: Any = (x, v)
         law = self.law(complex, step)
-        solution = integrate(complex, law, state, self.dt, self.solver, num_steps=1)
+        options = {} if self.solver in ADAPTIVE else {"num_steps": 1}
+        solution = integrate(complex, law, state, self.dt, self.solver, **options)
         assert solution.v is not None
         return solution.x, solution.v
 

@@ -25,7 +25,7 @@ class HodgeDiffusion(nn.Module):
     with those of random walks, whose spectra lie in [0, 1] and whose product is zero (Schaub et
     al., SIAM Review 2020): L_down sees gradients alone, L_up curls alone, neither harmonic flows.
     No map has a bias and the activation is odd, so the result changes sign with the orientation of
-    its cell, and with that of no other.
+    its cell, and with that of no other. The weights of a complex are not seen.
 
     Args:
         in_channels: of the cochains, which change sign with the orientation of their cell.
@@ -102,8 +102,12 @@ def cochain_features(K: CellComplex, x: Tensor | None, rank: int, weight: Tensor
 
     Raises:
         TypeError, ValueError: see :func:`topodiff.nn.features.cell_features`; cochains that are not
-            finite.
+            finite, or a complex without such cells.
     """
+    if K.rank < rank:
+        raise ValueError(
+            f"the model is for {rank}-cells, of which a complex of rank {K.rank} has none"
+        )
     x = cell_features(K, x, rank, weight.shape[1], weight)
     check_finite(x)
     return x

@@ -11,7 +11,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
 from topodiff.nn.activation import check_choice
-from topodiff.nn.features import cell_features
+from topodiff.nn.features import cell_features, check_finite
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_not_negative
 
@@ -115,9 +115,11 @@ class OrientedSIN(nn.Module):
         """The last layer's output (n_rank, hidden_channels), which turns with the orientation.
 
         Raises:
-            TypeError, ValueError: see :func:`topodiff.nn.features.cell_features`.
+            TypeError, ValueError: see :func:`topodiff.nn.features.cell_features`; flows that are
+                not finite.
         """
         x = cell_features(K, None, self.rank, self.in_channels, self.lin1.weight)
+        check_finite(x)
         for layer in self.layers:
             x = layer(K, x)
         return x

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import outlasting
+from topodiff.complexes.lasting import transformed
 
 Value = TypeVar("Value")
 
@@ -18,7 +19,7 @@ class Live(Generic[Value]):
 
     Where a gradient to them is recorded, the formula is evaluated anew each time, so that every
     product of an operator can be differentiated on its own; so it is for tensors made in inference
-    mode, whose changes nobody counts. Copies and pickles come out empty.
+    mode, whose changes nobody counts, and under ``torch.func``. Copies and pickles come out empty.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,8 @@ class Live(Generic[Value]):
                 return formula()
             state.append(t._version)
         if self._kept is None or self._kept[0] != state:
+            if transformed():
+                return formula()
             self._kept = state, outlasting(formula)()
         return self._kept[1]
 

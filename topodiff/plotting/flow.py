@@ -47,7 +47,8 @@ def draw_flow(
     if num_frames < 1 or columns < 1:
         raise ValueError(f"num_frames and columns are at least 1, got {num_frames} and {columns}")
     times, values = _frames(complex, solution, rank, channel)
-    chosen = np.unique(np.linspace(0, len(times) - 1, min(num_frames, len(times))).astype(int))
+    even = np.linspace(0, len(times) - 1, min(num_frames, len(times)))
+    chosen = np.unique(even.round().astype(int))
     places = layout(complex, positions, seed)
     limits = limits or limits_of(values, rank)
     columns = min(columns, len(chosen))

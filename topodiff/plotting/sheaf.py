@@ -20,7 +20,8 @@ def rotation_angles(sheaf: CellularSheaf) -> tuple[Tensor, Tensor]:
     For stalks of dimension 2 the angle is in (-pi, pi], counterclockwise, for 3 that of the
     rotation about its axis, in [0, pi]. With a reflection it is, for 2, the angle by which the
     first axis is turned and, for 3, that of the rotation after -I. Maps that are not orthogonal
-    count as the orthogonal ones next to them (polar decomposition).
+    count as the orthogonal ones next to them (polar decomposition); where these are not unique, as
+    next to zero, the angle is NaN.
 
     Raises:
         ValueError: for stalks of another dimension.
@@ -31,21 +32,26 @@ def rotation_angles(sheaf: CellularSheaf) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         maps = sheaf.restriction_matrices(1).double()
         product = maps[1::2].mT @ maps[0::2]
-        u, _, v = torch.linalg.svd(product)
+        u, size, v = torch.linalg.svd(product)
+        scale = maps.flatten(1).norm(dim=1).reshape(-1, 2).prod(1)
+        lost = size[:, -1] <= 10 * torch.finfo(maps.dtype).eps * scale
         turn = u @ v
         proper = torch.linalg.det(turn) > 0
         if d == 2:
-            return torch.atan2(turn[:, 1, 0], turn[:, 0, 0]), proper
+            angle = torch.atan2(turn[:, 1, 0], turn[:, 0, 0])
+            return angle.masked_fill(lost, torch.nan), proper
         turn = torch.where(proper[:, None, None], turn, -turn)
         skew = turn - turn.mT
         sine = torch.stack([skew[:, 2, 1], skew[:, 0, 2], skew[:, 1, 0]], 1).norm(dim=1)
-        return torch.atan2(sine, turn.diagonal(dim1=1, dim2=2).sum(1) - 1), proper
+        angle = torch.atan2(sine, turn.diagonal(dim1=1, dim2=2).sum(1) - 1)
+        return angle.masked_fill(lost, torch.nan), proper
 
 
 def draw_rotations(
     sheaf: CellularSheaf, *, positions: Tensor | None = None, seed: int = 0, title: str = ""
 ) -> Any:
-    """Edges coloured by the angles of :func:`rotation_angles`; dashed with a reflection.
+    """Edges coloured by the angles of :func:`rotation_angles`; dashed with a reflection, grey
+    where there is no angle.
 
     For stalks of dimension 2 a needle on each edge shows what becomes of the first axis on the way
     from tail to head.
@@ -74,6 +80,7 @@ def draw_rotations(
         )
         lines.set_array(angles[kind])
         lines.set_cmap("twilight_shifted" if plane else "viridis")
+        lines.set_cmap(lines.get_cmap().with_extremes(bad="0.7"))
         lines.set_clim(-np.pi if plane else 0, np.pi)
         axes.add_collection(lines)
     axes.scatter(*places.T, s=18, color="0.25", zorder=3)

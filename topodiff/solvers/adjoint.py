@@ -36,10 +36,11 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
         parameters = getattr(law, "parameters", None)
         given = () if parameters is None else parameters()
     params = tuple(p for p in given if p.requires_grad)
+    _check_independent(params)
     x = problem.x0.detach()
     with torch.enable_grad():
         for t in (0.0, problem.end):
-            check_reached(problem.system(t, x), params)
+            check_reached(problem.system(t, x), params, params)
     problem.system.evaluations -= 2
     return params
 
@@ -51,9 +52,28 @@ def check_reached(f: Tensor, params: Iterable[Tensor], given: Iterable[Tensor] =
     if missing:
         raise ValueError(
             f"backward='adjoint' would lose the gradients of {len(missing)} tensors on which the "
-            "law depends: give it parameters(), or pass adjoint_params; tensors computed before "
-            "the solve need backward='direct' or 'checkpoint'"
+            "law depends: give it parameters(), or pass adjoint_params; or take another backward"
         )
+
+
+def _check_independent(params: Iterable[Tensor]) -> None:
+    """ValueError if one parameter is made of another, whose gradient would be counted twice: once
+    inside of the law and once on the way to it."""
+    known = {id(p) for p in params}
+    made = {p.grad_fn for p in params if p.grad_fn is not None}
+    stack: list[Any] = [parent for node in made for parent, _ in node.next_functions]
+    seen: set[Any] = set()
+    while stack:
+        node = stack.pop()
+        if node is None or node in seen:
+            continue
+        if node in made or (hasattr(node, "variable") and id(node.variable) in known):
+            raise ValueError(
+                "backward='adjoint' needs parameters of which none is made of another: give the "
+                "law p.view_as(p) in place of a tensor p of which others are made"
+            )
+        seen.add(node)
+        stack.extend(parent for parent, _ in node.next_functions)
 
 
 def _check_reversible(problem: Problem) -> None:

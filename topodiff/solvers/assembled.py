@@ -15,6 +15,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import outlasting
+from topodiff.complexes.lasting import transformed
 from topodiff.operators import LinearOperator
 
 _FEWEST_PRODUCTS = 16
@@ -134,6 +135,8 @@ def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf
     """
     precise = operator._any_dtype() in (torch.float32, torch.float64)
     if operator.device.type != "cpu" or isinstance(operator, Assembled) or not precise:
+        return operator
+    if transformed():  # values may be wrapped
         return operator
     known = _known.get(operator)
     if known is not None and known[0] == (like.dtype, _contents(operator, set())):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -41,7 +41,7 @@ class _Function(torch.nn.Module):
         params: with ``backward="adjoint"``, what gradients reach, if that is to be checked.
     """
 
-    def __init__(self, problem: Problem, adaptive: bool, params: Iterable[Tensor] | None) -> None:
+    def __init__(self, problem: Problem, adaptive: bool, params: tuple[Tensor, ...] | None) -> None:
         super().__init__()
         self.problem, self.params = problem, params
         self.steps, self.rejected, self.reached = 0, 0, 0
@@ -55,7 +55,7 @@ class _Function(torch.nn.Module):
         self.slope = found.detach()
         if self.params is not None and torch.is_grad_enabled():
             # in the backward pass, which meets what the law does on the way
-            check_reached(found, self.params, (t, x))
+            check_reached(found, self.params, (t, x, *self.params))
         return found
 
     def callback_step(self, t: Tensor, x: Tensor, step: Tensor) -> None:

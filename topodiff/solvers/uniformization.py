@@ -67,6 +67,11 @@ def solve(
     if not tol > 0 or max_terms < 1:
         raise ValueError(f"tol must be positive and max_terms >= 1, got {tol} and {max_terms}")
     x, rate, terms = problem.x0, as_float(mixing.rate), 0
+    if mixing.source is not None and mixing.source.shape != x.shape:
+        raise ValueError(
+            f"the source must have the shape of the state, {tuple(x.shape)}; got "
+            f"{tuple(mixing.source.shape)}"
+        )
     for first, last in _stretches(problem.times, rate):
         start, *ends = problem.times[first : last + 1]
         length = as_float(ends[-1]) - as_float(start)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
-from topodiff.nn.continuous import integrate
+from topodiff.nn.continuous import check_backward, integrate
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.laplacian import Operator
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
@@ -31,7 +30,8 @@ class ContinuousSheafDiffusion(SheafModel):
         in_channels, hidden_channels, out_channels, stalk_dim: of :class:`SheafModel`.
         time: >= 0.
         solver: of :func:`topodiff.solvers.diffuse`.
-        backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``.
+        backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``. Of these the last goes
+            with solvers of torchdiffeq (dopri5, ...), the one before with all others.
         solver_options: further options of ``diffuse``: ``rtol``, ``atol``, ``step_size``, ...
         frozen_sheaf: learn the sheaf at time 0 and keep it; otherwise at every evaluation.
         add_source: whether there is b, one number that is learnt and starts at 0.
@@ -56,6 +56,7 @@ class ContinuousSheafDiffusion(SheafModel):
         if not time >= 0:
             raise ValueError(f"time must not be negative, got {time}")
         check_choice("solver", solver, ("auto", *SOLVERS))
+        check_backward(backward, solver)
         super().__init__(in_channels, hidden_channels, out_channels, stalk_dim, **options)
         self.time, self.solver, self.backward = float(time), solver, backward
         self.solver_options = dict(solver_options or {})
@@ -109,7 +110,7 @@ class _Law:
         operator: Operator | None,
         source: Tensor | None,
     ) -> None:
-        self.layer, self.complex, self.operator = layer, complex, operator
+        self.layer, self.complex, self.operator = layer, complex, _aliases(operator)
         self.source = source
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
@@ -117,6 +118,25 @@ class _Law:
         change = self.layer(x, operator)
         return -change if self.source is None else self.source - change
 
-    def parameters(self) -> Iterator[nn.Parameter]:
+    def parameters(self) -> list[Tensor]:
         """What the adjoint method has to reach."""
-        return self.layer.parameters()
+        found: list[Tensor] = [] if self.source is None else [self.source]
+        if self.operator is None:
+            return found + list(self.layer.parameters())
+        mixing = [p for p in (self.layer.left, self.layer.right) if p is not None]
+        return found + mixing + _held(self.operator)
+
+
+def _aliases(operator: Any) -> Any:
+    """The operator on aliases of its tensors, of which none is made of another."""
+    if isinstance(operator, Tensor):
+        return operator.view_as(operator)
+    if not isinstance(operator, tuple):
+        return operator
+    return type(operator)(*map(_aliases, operator))
+
+
+def _held(operator: Any) -> list[Tensor]:
+    if isinstance(operator, Tensor):
+        return [operator]
+    return [t for part in operator for t in _held(part)] if isinstance(operator, tuple) else []

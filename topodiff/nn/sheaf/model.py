@@ -26,7 +26,7 @@ class NeuralSheafDiffusion(SheafModel):
     Dropout acts on ``x_0``, on ``x_t`` before the weights and, with a mask of its own, before the
     sheaf is learnt (not at t = 0). The published models are ``maps="diagonal"``, ``"orthogonal"``
     and ``"general"``; ``"identity"`` is diffusion on the graph, ``"bundle"`` has one rotation per
-    vertex (see :class:`FrameLearner`).
+    vertex (see :class:`FrameLearner`). The weights of a complex are not seen.
 
     Args:
         in_channels: features of each vertex.
