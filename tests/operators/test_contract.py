@@ -1,5 +1,8 @@
 """One contract for every operator: products, matrices, diagonals, tags, bounds, gradients."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -281,3 +284,12 @@ def test_second_derivatives(name):
         return ((build(*leaves) @ x) * x).sum()
 
     assert torch.autograd.gradgradcheck(energy, (x, *leaves), fast_mode=True, atol=1e-4)
+
+
+def test_sparse_matrices_come_without_warnings():
+    code = (
+        "import topodiff as td, torch\n"
+        "K = td.CellComplex.from_edges(3, torch.tensor([[0, 1], [1, 2]]))\n"
+        "td.operators.GraphLaplacian(K).to_sparse()\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from numbers import Real
 from typing import TYPE_CHECKING
 
@@ -175,12 +176,14 @@ class LinearOperator:
         """The matrix as a sparse CSR tensor, values detached."""
         m = self.to_scipy()
         m.sort_indices()
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(m.indptr.astype(np.int64)),
-            torch.from_numpy(m.indices.astype(np.int64)),
-            torch.from_numpy(m.data), m.shape, device=self.device,
-            check_invariants=False,
-        )  # fmt: skip
+        with warnings.catch_warnings():  # once, that CSR is a beta state of PyTorch
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            return torch.sparse_csr_tensor(
+                torch.from_numpy(m.indptr.astype(np.int64)),
+                torch.from_numpy(m.indices.astype(np.int64)),
+                torch.from_numpy(m.data), m.shape, device=self.device,
+                check_invariants=False,
+            )  # fmt: skip
 
     def block_diagonal(self) -> Tensor:
         """(n, d, d) blocks on the diagonal (d = 1 without stalks); of square operators."""
