@@ -141,10 +141,10 @@ def diffusion(groups: list[dict[str, Any]]) -> str:
         "the same, in place of Planetoid's; to which of them its numbers belong we do not know. "
         "Positions of BLEND are rows of personalised pagerank, those of DeepWalk on citeseer. "
         "GraphCON with attention has no published settings for web pages and takes those of graph "
-        "convolution. On citation graphs those of all GraphCON were searched on validation "
+        "convolution. On cora and citeseer those of all GraphCON were searched on validation "
         "vertices of three splits (benchmarks/results/diffusion_tuning.json), after first runs "
-        "with GRAND's that had 77.0 and 77.8 on cora and 68.0 on citeseer; its published numbers "
-        "there, quoted from others, may belong to another equation. Features of web "
+        "with GRAND's that had 77.0 and 77.8 on cora and 68.0 on citeseer; on pubmed they are "
+        "GRAND's. Its published numbers there, quoted from others, may belong to another equation. Features of web "
         "pages are not divided by their sums, as in its published code, which we found after a "
         "first run with divided ones (82.4, 82.7 and 80.8). `topodiff bench diffusion` on "
         f"{_processors(groups)}."
@@ -172,5 +172,6 @@ def _beside(
     """Ours, the published mean, and how many runs there were if fewer than ``runs``."""
     if ours is None:
         return ""
-    text = f"{ours.mean:.1f} ± {ours.std:.1f}" + (f" ({published[0]:.1f})" if published else "")
+    spread = f" ± {ours.std:.1f}" if ours.runs > 1 else ""
+    text = f"{ours.mean:.1f}{spread}" + (f" ({published[0]:.1f})" if published else "")
     return text + (f", {ours.runs} of {runs}" if ours.runs < runs else "")

@@ -128,7 +128,7 @@ def results_table(
         table.add_row(
             dataset,
             model,
-            f"{ours.mean:.2f} ± {ours.std:.2f}",
+            f"{ours.mean:.2f}" + (f" ± {ours.std:.2f}" if ours.runs > 1 else ""),
             " ± ".join(theirs),
             f"{ours.valid:.2f}",
             str(ours.runs),
