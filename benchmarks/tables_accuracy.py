@@ -146,8 +146,8 @@ def diffusion(groups: list[dict[str, Any]]) -> str:
         "with GRAND's that had 77.0 and 77.8 on cora and 68.0 on citeseer; on pubmed they are "
         "GRAND's. Its published numbers there, quoted from others, may belong to another equation. "
         "Features of web pages are not divided by their sums, as in its published code, which we "
-        "found after a first run with divided ones (82.4, 82.7 and 80.8). `topodiff bench diffusion` on "
-        f"{_processors(groups)}."
+        "found after a first run with divided ones (82.4, 82.7 and 80.8). "
+        f"`topodiff bench diffusion` on {_processors(groups)}."
     )
     return f"{markdown(['data set', *names, 'runs'], rows)}\n\n{note}"
 
