@@ -2,6 +2,7 @@
 
     python benchmarks/chemprop_peer.py --chemprop /path/to/env/bin/chemprop --datasets esol
 
+Once on every split; on as many random ones as ``--seeds`` says, those of molecules.py.
 chemprop lives in an environment of its own (``pip install chemprop``); this script writes its
 input, runs its command line on one thread, and appends test error and CPU seconds of the whole
 command to benchmarks/results/chemprop.json. Runs that are there already are not repeated.
@@ -16,6 +17,7 @@ import os
 import resource
 import subprocess
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from topodiff.training import Targets, evaluate
 from topodiff.training.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "chemprop.json"
+SPLITS = splits_of("esol")  # of which other data sets have some
 
 
 def cpu_seconds() -> float:
@@ -36,11 +39,11 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def run(chemprop: str, name: str, split: str, folder: Path) -> dict[str, Any]:
+def run(chemprop: str, name: str, split: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train and test once."""
     table = load(name)
     assert table.y is not None
-    parts = make_split(name, split, 0, table)
+    parts = make_split(name, split, seed, table)
     data, rows, out = folder / "data.csv", folder / "splits.json", folder / "out"
     with data.open("w", newline="") as file:
         cells = [["" if v != v else v for v in row] for row in table.y.tolist()]
@@ -60,7 +63,8 @@ def run(chemprop: str, name: str, split: str, folder: Path) -> dict[str, Any]:
         predicted = [[float(row[c]) for c in table.target_columns] for row in csv.DictReader(file)]
     targets = Targets.fit(table.y, table.target_columns, TABLES[name].task)
     found = evaluate(targets, torch.tensor(predicted), table.y[parts.test])["mean"]
-    return {"dataset": name, "split": split, "test": found, "cpu_seconds": round(seconds, 1)}
+    place = {"dataset": name, "split": split, "seed": seed}
+    return {**place, "test": found, "cpu_seconds": round(seconds, 1)}
 
 
 def main() -> None:
@@ -69,17 +73,22 @@ def main() -> None:
     parser.add_argument("--chemprop", required=True, help="its command")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
+    parser.add_argument("--seeds", type=int, default=1, help="random splits")
     options = parser.parse_args()
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    done = {(r["dataset"], r["split"]) for r in records}
-    for name in options.datasets:
-        for split in options.splits or splits_of(name):
-            if (name, split) not in done and split in splits_of(name):
-                with tempfile.TemporaryDirectory() as folder:
-                    record = run(options.chemprop, name, split, Path(folder))
-                records.append({**record, "run": describe_run()})
-                write_json(RESULTS, records)
-                print(record)
+    done = {(r["dataset"], r["split"], r["seed"]) for r in records}
+    for name, split, seed in product(
+        options.datasets, options.splits or SPLITS, range(options.seeds)
+    ):
+        if (name, split, seed) in done or split not in splits_of(name):
+            continue
+        if seed and split != "random":
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            record = run(options.chemprop, name, split, seed, Path(folder))
+        records.append({**record, "run": describe_run()})
+        write_json(RESULTS, records)
+        print(record)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
     python benchmarks/molecules.py                         everything, hours
     python benchmarks/molecules.py --datasets esol --splits given_0 --seeds 1
+    python benchmarks/molecules.py --datasets lipophilicity --members 5
 
 Every run (one data set, split and seed: an ensemble trained from scratch) is appended to
 benchmarks/results/molecules.json when it is complete; runs that are there already are not repeated,
@@ -32,7 +33,6 @@ from topodiff.training.files import write_json
 RESULTS = Path(__file__).parent / "results" / "molecules.json"
 DATASETS = ("esol", "freesolv", "lipophilicity", "bbbp", "clintox", "tox21")
 GIVEN = ("esol", "freesolv", "lipophilicity")
-CONFIG = TrainConfig(members=3)
 
 
 def splits_of(name: str) -> list[str]:
@@ -82,15 +82,18 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--members", type=int, default=3, help="models of an ensemble")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    config = TrainConfig(members=arguments.members)
     torch.set_num_threads(1)
     for seed in range(arguments.seeds):
         for name in arguments.datasets:
             for split in arguments.splits or splits_of(name):
-                if split not in splits_of(name) or (name, split, seed) in done(arguments.results):
+                key = (name, split, seed, config.members)
+                if split not in splits_of(name) or key in done(arguments.results):
                     continue
-                record = run(name, split, seed, CONFIG)
+                record = run(name, split, seed, config)
                 write_json(arguments.results, [*read(arguments.results), record])
                 print(name, split, seed, record["val"], record["test"], file=sys.stderr)
 
@@ -100,9 +103,10 @@ def read(results: Path) -> list[dict[str, Any]]:
     return json.loads(results.read_text()) if results.exists() else []
 
 
-def done(results: Path) -> set[tuple[str, str, int]]:
+def done(results: Path) -> set[tuple[str, str, int, int]]:
     """Which runs are there."""
-    return {(r["dataset"], r["split"], r["seed"]) for r in read(results)}
+    records = read(results)
+    return {(r["dataset"], r["split"], r["seed"], r["config"]["members"]) for r in records}
 
 
 if __name__ == "__main__":
