@@ -34,7 +34,7 @@ OPERATIONS: dict[str, Operation] = {
     "boundary": Operation(lambda c, x, w: _incidence(c, x, w, False), ("cells", "weight")),
     "coboundary": Operation(lambda c, x, w: _incidence(c, x, w, True), ("faces", "weight")),
     "boundary, integer signs": Operation(
-        lambda c, x: _incidence(c, x, (2 * c.cell + 1).to(c.cell.dtype), False), ("cells",)
+        lambda c, x: _incidence(c, x, 2 * (c.cell % 7) + 1, False), ("cells",)
     ),
     "coboundary, no signs": Operation(lambda c, x: _incidence(c, x, None, True), ("faces",)),
 }

@@ -57,6 +57,33 @@ def test_matches_reference_where_threads_share_the_work(
 
 
 @pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("name", [n for n in OPERATIONS if "coface" not in n])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_matches_reference_where_rows_are_far(name: str, which: tuple, dtype: torch.dtype) -> None:
+    """More rows than the second cache holds, of one channel; segments short and long."""
+    lengths = [s % 40 for s in range(300)] + [1023, 1024, 1025, 4000]
+    assert_matches_reference(OPERATIONS[name], make_case(lengths, 300_000, (1,), dtype), which)
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
+@pytest.mark.parametrize("rows", [50, 300_000])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sums_of_one_channel_stay_within_their_segment(which, rows, dtype):
+    lengths = torch.arange(1, 150) % 70
+    ptr = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
+    odd = torch.arange(149).repeat_interleave(lengths) % 2 == 1
+    values = torch.tensor([1.0, torch.nan], dtype=dtype)
+    expected = torch.where((torch.arange(149) % 2 == 1) & (lengths > 0), torch.nan, lengths)
+    with implementation(*which):
+        sums = kernels.segment_reduce(values[odd.long()], ptr)
+        x = torch.zeros(rows, dtype=dtype)
+        x[[rows - 2, rows - 1]] = values
+        gathered = kernels.gather_reduce(x, rows - 2 + odd.long(), ptr)
+    for found in (sums, gathered):
+        torch.testing.assert_close(found, expected.to(dtype), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("which", IMPLEMENTATIONS, ids=lambda w: f"{w[0]}-{w[1]}")
 @pytest.mark.parametrize("index_dtype", [torch.int32, torch.int64])
 @pytest.mark.parametrize("shape", [(0, 0), (0, 5), (1, 1), (1000, 3), (300_000, 1000)])
 def test_sort_by_key(which: tuple, index_dtype: torch.dtype, shape: tuple[int, int]) -> None:

@@ -20,14 +20,24 @@ void walk_entries(const Args& a, i64 entry_bytes, Report* report, F visit) {
   }
 }
 
+// How many entries have each of the rows low..high - 1.
+template <class I>
+void count_entries(const Args& a, i64 low, i64 high, i64* counts) {
+  const I* index = static_cast<const I*>(a.index);
+  const bool far = rows_are_far<i64>(a.segments, 1);
+  for (i64 s = low; s < high; ++s) counts[s] = 0;
+  for (i64 e = 0; e < a.nnz; ++e) {
+    if (index[e] < low || index[e] >= high) continue;
+    if (far) prefetch_value(counts, index[smaller(e + kAhead, a.nnz - 1)]);
+    ++counts[index[e]];
+  }
+}
+
 template <class T, class I>
 void divide_by_counts(const Args& a, i64 low, i64 high) {
-  const I* index = static_cast<const I*>(a.index);
   i64* counts = static_cast<i64*>(a.out2);
   T* out = static_cast<T*>(a.out);
-  for (i64 s = low; s < high; ++s) counts[s] = 0;
-  for (i64 e = 0; e < a.nnz; ++e)
-    if (index[e] >= low && index[e] < high) ++counts[index[e]];
+  count_entries<I>(a, low, high, counts);
   for (i64 s = low; s < high; ++s) {
     const T scale = mean_scale<T>(a, counts[s]);
     for (i64 c = 0; c < a.channels; ++c) out[s * a.channels + c] *= scale;
@@ -66,18 +76,29 @@ void scatter_sum(const Args& a, Report* report) {
   });
 }
 
+// x[s] / counts[s], where counts[s] entries have that index.
+template <class T, class I>
+void divide_rows(const Args& a, const T* x, T* out) {
+  i64* counts = static_cast<i64*>(a.out2);
+  count_entries<I>(a, 0, a.segments, counts);
+  for (i64 s = 0; s < a.segments; ++s) {
+    const T scale = mean_scale<T>(a, counts[s]);
+    for (i64 c = 0; c < a.channels; ++c) out[s * a.channels + c] = x[s * a.channels + c] * scale;
+  }
+}
+
 // out[e] = x[index[e]], divided by the count of that index for a mean (transpose of scatter_sum).
 template <class T, class I>
 void scatter_expand(const Args& a, Report* report) {
   const T* x = static_cast<const T*>(a.x);
   const I* index = static_cast<const I*>(a.index);
   T* out = static_cast<T*>(a.out);
-  i64* counts = static_cast<i64*>(a.out2);
   const i64 C = a.channels;
+  Scratch<T> divided(a.mean ? a.segments * C : 0);
   if (a.mean) {
     if (!index_is_valid(index, 0, a.nnz, a.segments, report)) return;
-    for (i64 s = 0; s < a.segments; ++s) counts[s] = 0;
-    for (i64 e = 0; e < a.nnz; ++e) ++counts[index[e]];
+    divide_rows<T, I>(a, x, divided);
+    x = divided;
   }
   const bool far = rows_are_far<T>(a.segments, C);
   const i64 parts = 4 * threads_for(a, a.nnz * larger(1, C));
@@ -89,9 +110,8 @@ void scatter_expand(const Args& a, Report* report) {
       using V = typename P::V;
       for (i64 e = first; e < last; ++e) {
         if (far) prefetch_row<P>(x + piece.at, index[smaller(e + kAhead, a.nnz - 1)], C);
-        const T scale = a.mean ? mean_scale<T>(a, counts[index[e]]) : T(1);
         for (int k = 0; k < P::K; ++k)
-          store(out + e * C + piece.at + k * P::N, load<V>(x + index[e] * C + piece.at + k * P::N) * scale);
+          store(out + e * C + piece.at + k * P::N, load<V>(x + index[e] * C + piece.at + k * P::N));
       }
     });
   });

@@ -10,20 +10,38 @@ TOPODIFF_INLINE T mean_scale(const Args& a, i64 count) {
   return a.mean && count > 1 ? T(1) / T(count) : T(1);
 }
 
-// Sum of values that lie side by side (one channel).
+// 0, 1, 2, ... in the lanes of a vector.
+template <class I, int N>
+TOPODIFF_INLINE I lane_numbers() {
+  I lanes{};
+  for (int k = 0; k < N; ++k) lanes[k] = k;
+  return lanes;
+}
+
+// Sum of values that lie side by side (one channel). Whole vectors are read, the last of them up to its end, without a
+// branch that depends on the count: short runs of odd lengths would be mispredicted.
 template <class T>
-TOPODIFF_INLINE T sum_run(const T* x, i64 count) {
-  using V = Vec<T, TOPODIFF_VECTOR_BYTES / sizeof(T)>;
-  constexpr i64 N = sizeof(V) / sizeof(T);
-  T sum = 0;
-  i64 i = 0;
+TOPODIFF_INLINE T sum_padded_run(const T* x, i64 count) {
+  constexpr int N = TOPODIFF_VECTOR_BYTES / sizeof(T);
+  using V = Vec<T, N>;
+  using Int = typename IntOf<T>::type;
+  V sum{};
   if (count >= 4 * N) {
     V acc[4] = {};
-    for (; i + 4 * N <= count; i += 4 * N)
-      for (int k = 0; k < 4; ++k) acc[k] += load<V>(x + i + k * N);
-    sum = sum_of<V, T>((acc[0] + acc[1]) + (acc[2] + acc[3]));
+    for (; count >= 4 * N; x += 4 * N, count -= 4 * N)
+      for (int k = 0; k < 4; ++k) acc[k] += load<V>(x + k * N);
+    sum = (acc[0] + acc[1]) + (acc[2] + acc[3]);
   }
-  for (; i < count; ++i) sum += x[i];
+  for (; count > N; x += N, count -= N) sum += load<V>(x);
+  const auto inside = lane_numbers<Vec<Int, N>, N>() < fill<Vec<Int, N>>(Int(count));
+  return sum_of<V, T>(sum + (inside ? load<V>(x) : V{}));
+}
+
+// The same where nothing may be read beyond the run.
+template <class T>
+T sum_run(const T* x, i64 count) {
+  T sum = 0;
+  for (i64 i = 0; i < count; ++i) sum += x[i];
   return sum;
 }
 
@@ -53,8 +71,12 @@ void segment_sum(const Args& a, Report* report) {
   const i64 C = a.channels;
   for_segments<I>(a, C * sizeof(T), report, [&](i64 first, i64 last) {
     if (C == 1) {
-      for (i64 s = first; s < last; ++s)
-        out[s] = sum_run(x + ptr[s], ptr[s + 1] - ptr[s]) * mean_scale<T>(a, ptr[s + 1] - ptr[s]);
+      constexpr i64 N = TOPODIFF_VECTOR_BYTES / sizeof(T);
+      for (i64 s = first; s < last; ++s) {
+        const i64 begin = ptr[s], count = ptr[s + 1] - begin;
+        const bool padded = ptr[s + 1] + N <= a.nnz;
+        out[s] = (padded ? sum_padded_run(x + begin, count) : sum_run(x + begin, count)) * mean_scale<T>(a, count);
+      }
       return;
     }
     for_pieces<T, 8>(C, [&](auto piece) {
