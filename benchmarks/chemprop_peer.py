@@ -1,8 +1,10 @@
 """chemprop 2 at its defaults (50 epochs, best validation epoch) on the rows of our splits.
 
     python benchmarks/chemprop_peer.py --chemprop /path/to/env/bin/chemprop --datasets esol
+    python benchmarks/chemprop_peer.py ... --descriptors --members 3
 
-Once on every split; on as many random ones as ``--seeds`` says, those of molecules.py.
+Once on every split; on as many random ones as ``--seeds`` says, those of molecules.py. With
+``--descriptors`` it also gets RDKit's, as our models do, with ``--members`` it is an ensemble.
 chemprop lives in an environment of its own (``pip install chemprop``); this script writes its
 input, runs its command line on one thread, and appends test error and CPU seconds of the whole
 command to benchmarks/results/chemprop.json. Runs that are there already are not repeated.
@@ -17,6 +19,7 @@ import os
 import resource
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -39,7 +42,9 @@ def cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def run(chemprop: str, name: str, split: str, seed: int, folder: Path) -> dict[str, Any]:
+def run(
+    chemprop: str, name: str, split: str, seed: int, extras: Sequence[str], folder: Path
+) -> dict[str, Any]:
     """Train and test once."""
     table = load(name)
     assert table.y is not None
@@ -55,16 +60,26 @@ def run(chemprop: str, name: str, split: str, seed: int, folder: Path) -> dict[s
         [chemprop, "train", "--data-path", data, "--splits-file", rows, "--output-dir", out,
          "--task-type", TABLES[name].task, "--smiles-columns", "smiles",
          "--target-columns", *table.target_columns, "--epochs", "50", "--num-workers", "0",
-         "--accelerator", "cpu"],
+         "--accelerator", "cpu", *extras],
         check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     seconds = cpu_seconds() - before
-    with next(out.rglob("test_predictions.csv")).open(newline="") as file:
-        predicted = [[float(row[c]) for c in table.target_columns] for row in csv.DictReader(file)]
+    predicted = torch.stack([read(file, table.target_columns) for file in predictions(out)]).mean(0)
     targets = Targets.fit(table.y, table.target_columns, TABLES[name].task)
-    found = evaluate(targets, torch.tensor(predicted), table.y[parts.test])["mean"]
+    found = evaluate(targets, predicted, table.y[parts.test])["mean"]
     place = {"dataset": name, "split": split, "seed": seed}
     return {**place, "test": found, "cpu_seconds": round(seconds, 1)}
+
+
+def predictions(out: Path) -> list[Path]:
+    """One file for each member of an ensemble."""
+    return sorted(out.rglob("test_predictions.csv"))
+
+
+def read(path: Path, columns: Sequence[str]) -> torch.Tensor:
+    """(molecules, targets) of a file of predictions."""
+    with path.open(newline="") as file:
+        return torch.tensor([[float(row[c]) for c in columns] for row in csv.DictReader(file)])
 
 
 def main() -> None:
@@ -74,19 +89,24 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
     parser.add_argument("--seeds", type=int, default=1, help="random splits")
+    parser.add_argument("--descriptors", action="store_true", help="also RDKit's")
+    parser.add_argument("--members", type=int, default=1, help="models of an ensemble")
     options = parser.parse_args()
+    extras = ["--molecule-featurizers", "rdkit_2d"] * options.descriptors
+    extras += ["--ensemble-size", str(options.members)] * (options.members > 1)
+    kind = {"descriptors": options.descriptors, "members": options.members}
     records = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    done = {(r["dataset"], r["split"], r["seed"]) for r in records}
+    done = {(r["dataset"], r["split"], r["seed"], r["descriptors"], r["members"]) for r in records}
     for name, split, seed in product(
         options.datasets, options.splits or SPLITS, range(options.seeds)
     ):
-        if (name, split, seed) in done or split not in splits_of(name):
+        if (name, split, seed, *kind.values()) in done or split not in splits_of(name):
             continue
         if seed and split != "random":
             continue
         with tempfile.TemporaryDirectory() as folder:
-            record = run(options.chemprop, name, split, seed, Path(folder))
-        records.append({**record, "run": describe_run()})
+            record = run(options.chemprop, name, split, seed, extras, Path(folder))
+        records.append({**record, **kind, "run": describe_run()})
         write_json(RESULTS, records)
         print(record)
 

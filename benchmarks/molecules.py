@@ -3,6 +3,7 @@
     python benchmarks/molecules.py                         everything, hours
     python benchmarks/molecules.py --datasets esol --splits given_0 --seeds 1
     python benchmarks/molecules.py --datasets lipophilicity --members 5
+    python benchmarks/molecules.py --datasets esol --model gine --no-descriptors
 
 Every run (one data set, split and seed: an ensemble trained from scratch) is appended to
 benchmarks/results/molecules.json when it is complete; runs that are there already are not repeated,
@@ -27,8 +28,15 @@ from machine import describe_run
 
 from topodiff.datasets.molecules import TABLES, load, load_split
 from topodiff.molecules import MoleculeTable, Split, random_split, scaffold_split
-from topodiff.training import TrainConfig, evaluate, molecule_samples, train_molecules
+from topodiff.training import (
+    ModelConfig,
+    TrainConfig,
+    evaluate,
+    molecule_samples,
+    train_molecules,
+)
 from topodiff.training.files import write_json
+from topodiff.training.models import MODELS
 
 RESULTS = Path(__file__).parent / "results" / "molecules.json"
 DATASETS = ("esol", "freesolv", "lipophilicity", "bbbp", "clintox", "tox21")
@@ -83,14 +91,20 @@ def main() -> None:
     parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--members", type=int, default=3, help="models of an ensemble")
+    parser.add_argument("--model", choices=MODELS, default="cin")
+    parser.add_argument("--no-descriptors", action="store_true", help="nor RDKit's descriptors")
     parser.add_argument("--results", type=Path, default=RESULTS)
     arguments = parser.parse_args()
-    config = TrainConfig(members=arguments.members)
+    config = TrainConfig(
+        model=ModelConfig(name=arguments.model),
+        members=arguments.members,
+        descriptors=not arguments.no_descriptors,
+    )
     torch.set_num_threads(1)
     for seed in range(arguments.seeds):
         for name in arguments.datasets:
             for split in arguments.splits or splits_of(name):
-                key = (name, split, seed, config.members)
+                key = (name, split, seed, *variant(config.to_dict()))
                 if split not in splits_of(name) or key in done(arguments.results):
                     continue
                 record = run(name, split, seed, config)
@@ -103,10 +117,15 @@ def read(results: Path) -> list[dict[str, Any]]:
     return json.loads(results.read_text()) if results.exists() else []
 
 
-def done(results: Path) -> set[tuple[str, str, int, int]]:
+def done(results: Path) -> set[tuple[Any, ...]]:
     """Which runs are there."""
     records = read(results)
-    return {(r["dataset"], r["split"], r["seed"], r["config"]["members"]) for r in records}
+    return {(r["dataset"], r["split"], r["seed"], *variant(r["config"])) for r in records}
+
+
+def variant(config: dict[str, Any]) -> tuple[str, bool, int]:
+    """What differs between the configurations of this benchmark: model, descriptors, members."""
+    return config["model"]["name"], config["descriptors"], config["members"]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import statistics
 from typing import Any
 
 from molecules import DATASETS as MOLECULES
+from molecules import variant
 from tables_layout import command, markdown, mean_and_std, read
 
 from topodiff.datasets.nodes import SOURCES
@@ -15,49 +16,77 @@ from topodiff.training.heterophily_settings import PUBLISHED
 from topodiff.training.node_benchmark import Summary, summarize
 
 SPLITS = 10  # of the heterophily benchmark
+MEASURED = ("cin", True, 3)  # model, descriptors, members
+VARIANTS = (MEASURED, ("cin", False, 3), ("gine", True, 3), ("mlp", True, 3))
+PEERS = ((False, 1), (True, 1), (True, 3))  # of chemprop: descriptors, members
 PLAIN = ("mlp", "gcn")  # beside sheaves in one table; other models have one of their own
 # CIN and CIN-small, Bodnar et al. 2021, table 3: (layers, width) -> mean absolute error
 PUBLISHED_ZINC = {(4, 128): 0.079, (2, 48): 0.094}
 
 
 def molecules(records: list[dict[str, Any]]) -> str:
-    """Test metric by data set and split, with chemprop's on the same rows where it was run."""
-    peers = {(r["dataset"], r["split"]): r for r in read("chemprop") or []}
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for record in records:
-        groups.setdefault((record["dataset"], record["split"]), []).append(record)
-    rows = []
-    for (dataset, split), runs in sorted(groups.items(), key=lambda item: _place(*item[0])):
-        name = "rmse" if "rmse" in runs[0]["test"] else "roc_auc"
-        seconds = statistics.median(r["cpu_seconds"] for r in runs)
-        peer = peers.get((dataset, split))
-        rows.append(
-            [
-                f"{dataset}, {split.replace('_', ' ')}",
-                name.upper().replace("_", "-"),
-                mean_and_std([r["test"][name] for r in runs]),
-                f"{seconds:.0f}",
-                f"{peer['test'][name]:.3f}" if peer else "",
-                f"{peer['cpu_seconds']:.0f}" if peer and peer.get("cpu_seconds") else "",
-            ]
-        )
+    """Test metric by data set and split beside chemprop's, and of what the parts of it do."""
+    ours, peers = _by_split(records), _by_split(read("chemprop") or [])
+    rows, parts = [], []
+    for dataset, split in sorted({key[:2] for key in ours}, key=lambda key: _place(*key)):
+        named = ours[(dataset, split, *MEASURED)]
+        name = "rmse" if "rmse" in named[0]["test"] else "roc_auc"
+        first = [f"{dataset}, {split.replace('_', ' ')}"]
+        plain = peers.get((dataset, split, *PEERS[0]), [])
+        metric = name.upper().replace("_", "-")
+        rows.append([*first, metric, *_metric(named, name), *_metric(plain, name)])
+        found = [ours.get((dataset, split, *v), []) for v in VARIANTS]
+        found += [peers.get((dataset, split, *v), []) for v in PEERS]
+        if all(found):
+            parts.append(first + [_metric(runs, name)[0] for runs in found])
     header = ["data, split", "metric", "topodiff, test", "CPU s", "chemprop 2, test", "CPU s"]
     config = records[0]["config"]
     note = (
         f"Ensembles of {config['members']} CIN ({config['model']['hidden_channels']} wide, "
-        f"{config['model']['num_layers']} layers) with RDKit's descriptors, epochs chosen on "
-        "validation data; mean ± standard deviation (number of seeds). Random splits differ "
-        "between seeds. The configuration was chosen on validation errors of the given splits; "
-        "clipping normalised values in evaluation was added after outliers seen in two of their "
-        "test parts. `python benchmarks/molecules.py`"
+        f"{config['model']['num_layers']} layers) with RDKit's descriptors, chemprop at its "
+        "defaults; epochs chosen on validation data; mean ± standard deviation (number of seeds, "
+        "or of random splits: the same for both). The configuration was chosen on validation "
+        "errors of the given splits; clipping normalised values in evaluation was added after "
+        "outliers seen in two of their test parts. `python benchmarks/molecules.py`, "
+        "`python benchmarks/chemprop_peer.py`"
     )
-    return f"{markdown(header, rows)}\n\n{note}"
+    text = f"{markdown(header, rows)}\n\n{note}"
+    if not parts:
+        return text
+    header = ["RMSE", "CIN", "no descriptors", "GINE", "fingerprints"]
+    header += ["chemprop", "descriptors", "and 3 models"]
+    note = (
+        "What the parts do: the first column without RDKit's descriptors, with atoms and bonds "
+        "alone, with a perceptron on circular fingerprints instead, 3 models each; chemprop as "
+        "above, with descriptors, and with both descriptors and 3 models. `python "
+        "benchmarks/molecules.py --model gine`, `--no-descriptors`; `python "
+        "benchmarks/chemprop_peer.py --descriptors --members 3`"
+    )
+    return f"{text}\n\n{markdown(header, parts)}\n\n{note}"
+
+
+def _by_split(records: list[dict[str, Any]]) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    """(data set, split, *variant) -> runs."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for r in records:
+        kind = variant(r["config"]) if "config" in r else (r["descriptors"], r["members"])
+        groups.setdefault((r["dataset"], r["split"], *kind), []).append(r)
+    return groups
 
 
 def _place(dataset: str, split: str) -> tuple[int, int, str]:
     """Data sets in the order of the library, given splits before random and scaffold ones."""
     kinds = ("given", "random", "scaffold")
     return MOLECULES.index(dataset), kinds.index(split.partition("_")[0]), split
+
+
+def _metric(runs: list[dict[str, Any]], name: str) -> list[str]:
+    """Mean and deviation of a metric, and median CPU seconds."""
+    if not runs:
+        return ["", ""]
+    values = [run["test"][name] for run in runs]
+    seconds = statistics.median(run["cpu_seconds"] for run in runs)
+    return [mean_and_std(values) if len(values) > 1 else f"{values[0]:.3f}", f"{seconds:.0f}"]
 
 
 def zinc(records: list[dict[str, Any]]) -> str:

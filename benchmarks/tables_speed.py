@@ -41,20 +41,36 @@ def liftings(results: dict[str, Any]) -> str:
 
 
 def kernels(results: dict[str, Any]) -> str:
-    """Per operation and pass: the ratio to the best peer, smallest, median and largest."""
-    groups: dict[tuple[str, str], list[float]] = {}
+    """Per operation and pass: ratios to the best peer and to torch-scatter, and of bandwidth."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in results["rows"]:
-        key = row["operation"], row["pass"].replace("_", " ")
-        groups.setdefault(key, []).append(row["speedup_over_best_peer"])
-    rows = [
-        [operation, step, *(f"{v:.2f}" for v in (min(r), statistics.median(r), max(r)))]
-        for (operation, step), r in groups.items()
-    ]
+        groups.setdefault((row["operation"], row["pass"]), []).append(row)
+    rows = []
+    for (operation, step), found in groups.items():
+        best = [row["speedup_over_best_peer"] for row in found]
+        scatter = [row.get("speedup_over_torch_scatter") for row in found]
+        names = ("fraction_of_copy_bandwidth", "fraction_of_gather_bandwidth")
+        wide = [row.get(name) for row in found for name in names]
+        rows.append([operation, step, *map(_range, (best, scatter, wide))])
     entries = [row["entries"] for row in results["rows"]]
     sizes = f"{min(entries):.0e} to {max(entries):.0e} entries, {results['threads']} thread(s)"
-    header = ["operation", "pass", "slowest against best peer", "median", "fastest"]
-    note = f"Speed-up in CPU time; {sizes}. Rows that were slower at first were measured again."
+    slower = sum(row["speedup_over_best_peer"] < 1 for row in results["rows"])
+    header = ["operation", "pass", "x best peer", "x torch-scatter", "of bandwidth"]
+    note = (
+        f"Speed-up in CPU time, smallest, median and largest over the sizes, {sizes}; {slower} of "
+        f"{len(entries)} rows are slower than the best peer. Bandwidth is that of a copy for "
+        "sorted segments, else that of gathering rows. Rows that were slower at first were "
+        "measured again."
+    )
     return f"{markdown(header, rows)}\n\n{note} {command(results)}"
+
+
+def _range(values: list[float | None]) -> str:
+    """Smallest, median and largest of those that are there."""
+    found = [v for v in values if v is not None]
+    if not found:
+        return ""
+    return f"{min(found):.2f}, {statistics.median(found):.2f}, {max(found):.2f}"
 
 
 def kernels_sheaf(results: dict[str, Any]) -> str:
@@ -120,11 +136,16 @@ def heterophily_steps(results: dict[str, Any]) -> str:
             f"{row['step_seconds']:.4f}",
             f"{row['published_step_seconds']:.3f}",
             f"{row['published_step_seconds'] / row['step_seconds']:.1f}",
+            f"{row['peak_memory_gb']:.2f}",
+            str(row["published_peak_memory_gb"] or ""),
         ]
         for row in results["rows"]
     ]
     header = ["training step, CPU s", "model", "topodiff", "published code", "ratio"]
+    header += ["resident GB", "published code"]
+    imports = max(row["peak_memory_of_imports_gb"] for row in results["rows"])
     note = (
+        f"Memory is the most of a process of its own, of which {imports:.2f} GB after imports. "
         "At the published settings; film has none, and ours make another model. The published code "
         "was timed before, on one core of a machine that may have been another. " + command(results)
     )
