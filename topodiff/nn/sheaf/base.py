@@ -12,13 +12,11 @@ from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
-from topodiff.nn.sheaf.families import MAP_FAMILIES, MapFamily
+from topodiff.nn.sheaf.families import MAPS, MapFamily
 from topodiff.nn.sheaf.frames import FrameLearner
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
 from topodiff.nn.sheaf.learner import SheafLearner
 from topodiff.nn.vertex_model import Features, check_arguments
-
-MAPS = (*MAP_FAMILIES, "bundle")
 
 
 class SheafModel(nn.Module):

@@ -13,8 +13,10 @@ from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.nn.activation import check_choice
 from topodiff.nn.hodge import ODD
 from topodiff.nn.reset import reset_children
-from topodiff.nn.sheaf.families import MapFamily
+from topodiff.nn.sheaf.families import MAPS, MapFamily
 from topodiff.nn.vertex_model import check_not_negative
+from topodiff.sheaves import CellularSheaf
+from topodiff.sheaves.maps import Maps
 
 
 class SheafCochainLayer(nn.Module):
@@ -26,6 +28,10 @@ class SheafCochainLayer(nn.Module):
 
     with |f| cofaces of f and |c| faces of c, so that d has norm at most 1 for orthogonal maps. The
     first term is the Laplacian of the sheaf on each rank, the second its Dirac operator.
+
+    Maps that are free on every rank do not commute, and :meth:`sheaf` is there to measure by how
+    much. Those of a ``"bundle"`` do: ``F_{v<e} = family(tanh(U_1 x_v))`` is one rotation for each
+    vertex, and all maps above are identities (:meth:`CellularSheaf.from_frames`).
 
     Args:
         channels: width of the cochains, which are (n_r, stalk_dim, channels / stalk_dim) inside.
@@ -50,7 +56,10 @@ class SheafCochainLayer(nn.Module):
         activation: str = "elu",
     ) -> None:
         super().__init__()
-        self.family = MapFamily(maps, stalk_dim, parametrization)
+        check_choice("maps", maps, MAPS)
+        self.flat = maps == "bundle"
+        name = "special_orthogonal" if self.flat else maps
+        self.family = MapFamily(name, stalk_dim, parametrization)
         check_not_negative(max_rank=max_rank)
         check_choice("activation", activation, ODD if oriented else ACTIVATIONS)
         if channels % stalk_dim:
@@ -61,9 +70,10 @@ class SheafCochainLayer(nn.Module):
         self.channels, self.max_rank = channels, max_rank
         self.oriented, self.activation = oriented, activation
         size = self.family.num_params
-        learners = range(max_rank if size else 0)
-        self.of_faces = nn.ModuleList(nn.Linear(channels, size, False) for _ in learners)
-        self.of_cells = nn.ModuleList(nn.Linear(channels, size, False) for _ in learners)
+        learnt = min(max_rank, 1) if self.flat else max_rank if size else 0
+        of_cells = 0 if self.flat else learnt
+        self.of_faces = nn.ModuleList(nn.Linear(channels, size, False) for _ in range(learnt))
+        self.of_cells = nn.ModuleList(nn.Linear(channels, size, False) for _ in range(of_cells))
         bias = not oriented
         ranks = range(max_rank + 1)
         self.laplacian = nn.ModuleList(nn.Linear(channels, channels, bias) for _ in ranks)
@@ -74,8 +84,12 @@ class SheafCochainLayer(nn.Module):
         reset_children(self)
 
     def forward(self, K: CellComplex, x: Sequence[Tensor]) -> list[Tensor]:
-        """Cochains x[r] (n_r, channels), r = 0..R <= max_rank -> the same."""
-        maps = [self._maps(K, r, x[r - 1], x[r]) for r in range(1, len(x))]
+        """Cochains x[r] (n_r, channels), r = 0..R <= max_rank -> the same.
+
+        Raises:
+            ValueError: for cochains of too many ranks or of the wrong shape.
+        """
+        maps = [self._scaled(K, r, m, x[0].dtype) for r, m in self._maps(K, x).items()]
         states = [t.unflatten(1, (self.family.stalk_dim, -1)) for t in x]
 
         def along(r: int, state: Tensor, up: bool) -> Tensor:
@@ -99,23 +113,56 @@ class SheafCochainLayer(nn.Module):
             out.append(old - activate(change, self.activation))
         return out
 
-    def _maps(self, K: CellComplex, r: int, of_faces: Tensor, of_cells: Tensor) -> Tensor:
-        """Scaled restriction maps of the faces of r-cells."""
-        i = K.incidence(r)
-        scale = _scale(K, r, self.oriented, of_faces.dtype)
-        if self.family.num_params == 0:
-            return scale
-        if self.oriented:
-            of_faces, of_cells = of_faces.abs(), of_cells.abs()
-        params = kernels.gather(self.of_faces[r - 1](of_faces), i.face)
+    def sheaf(self, K: CellComplex, x: Sequence[Tensor]) -> CellularSheaf:
+        """The sheaf with the maps F on the ranks of x, without signs and square roots, so that
+        ``curvature`` and ``cell_holonomies`` are those of what is learnt; with gradients.
+
+        Args and errors as for a call.
+        """
+        maps, family = self._maps(K, x), self.family
+        return CellularSheaf(K, family.stalk_dim, maps, orthogonal=family.orthogonal)
+
+    def _maps(self, K: CellComplex, x: Sequence[Tensor]) -> dict[int, Maps]:
+        """Restriction maps of the faces of r-cells for r = 1..R."""
+        self._check(K, x)
+        seen = [t.abs() for t in x] if self.oriented else x
+        return {r: self._maps_at(K, r, seen[r - 1], seen[r]) for r in range(1, len(x))}
+
+    def _maps_at(self, K: CellComplex, r: int, of_faces: Tensor, of_cells: Tensor) -> Maps:
+        if r > len(self.of_faces):
+            return None
+        i, params = K.incidence(r), self.of_faces[r - 1](of_faces)
+        if self.flat:
+            frames = self.family(params.tanh())
+            assert frames is not None
+            return kernels.gather(frames, i.face)
+        params = kernels.gather(params, i.face)
         params = params + kernels.gather(self.of_cells[r - 1](of_cells), i.cell)
-        maps = self.family(params.tanh())
-        assert maps is not None
-        return maps * scale.reshape(-1, *[1] * (maps.dim() - 1))
+        return self.family(params.tanh())
+
+    def _scaled(self, K: CellComplex, r: int, maps: Maps, dtype: torch.dtype) -> Tensor:
+        scale = _scale(K, r, self.oriented, dtype)
+        return scale if maps is None else maps * scale.reshape(-1, *[1] * (maps.dim() - 1))
+
+    def _check(self, K: CellComplex, x: Sequence[Tensor]) -> None:
+        most = min(self.max_rank, K.rank)
+        if not 1 <= len(x) <= most + 1:
+            raise ValueError(
+                f"got cochains of {len(x)} ranks; this layer, of max_rank={self.max_rank}, takes "
+                f"those of ranks 0 to at most {most} of a complex of rank {K.rank}"
+            )
+        for r, cochain in enumerate(x):
+            shape = (K.num_cells(r), self.channels)
+            if cochain.shape != shape:
+                raise ValueError(
+                    f"x[{r}] must have shape {shape}, a row for each {r}-cell and a column for "
+                    f"each channel, got {tuple(cochain.shape)}"
+                )
 
     def extra_repr(self) -> str:
+        maps = "bundle, " if self.flat else ""
         return (
-            f"{self.channels}, {self.family}, max_rank={self.max_rank}, "
+            f"{self.channels}, {maps}{self.family}, max_rank={self.max_rank}, "
             f"oriented={self.oriented}, activation={self.activation!r}"
         )
 

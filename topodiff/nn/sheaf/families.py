@@ -12,6 +12,7 @@ from topodiff.sheaves import Orthogonal, SpecialOrthogonal
 from topodiff.sheaves.maps import Maps
 
 MAP_FAMILIES = ("identity", "scalar", "diagonal", "orthogonal", "special_orthogonal", "general")
+MAPS = (*MAP_FAMILIES, "bundle")
 _ROTATIONS = ("orthogonal", "special_orthogonal")
 # Activations bound parameters to +-1; angles make a full turn of that, rotation vectors half of one
 _TURN = {"angle": 2 * math.pi, "euler": 2 * math.pi, "givens": 2 * math.pi}
