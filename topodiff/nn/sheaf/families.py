@@ -24,9 +24,10 @@ class MapFamily:
 
     Parameters of rotations within +-1, such as tanh makes, are enough for the transports ``F_head^T
     F_tail`` to reach all of SO(d), half a turn in the limit, so that -1 can part classes (searched
-    for up to d = 5). For this angles (``angle``, ``givens``, ``euler``) are 2 pi times the parameters, rotation
-    vectors (``exp``, ``rodrigues``) pi times, and those of ``cayley`` twice, as in the published
-    ``(I + A)^-1 (I - A)``; ``householder``, as published, and ``quaternion`` take them as they are.
+    for up to d = 5). For this angles (``angle``, ``givens``, ``euler``) are 2 pi times the
+    parameters, rotation vectors (``exp``, ``rodrigues``) pi times, and those of ``cayley`` twice,
+    as in the published ``(I + A)^-1 (I - A)``; ``householder``, as published, and ``quaternion``
+    take them as they are.
     For d = 2 a single map turns by up to pi with ``exp``, and by less than pi / 2 from where it is
     at zero with ``cayley`` and ``householder``.
 
