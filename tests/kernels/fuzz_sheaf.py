@@ -76,16 +76,16 @@ def check_chunk(seed: int, chunk: int, cases: int) -> int:
     with implementation(*allowed[chunk % len(allowed)]):
         actual = [results(*both) for both in made]
     for number, (both, found, right) in enumerate(zip(made, actual, expected, strict=True)):
-        where = f"seed {seed}, chunk {chunk}, case {number}, {both}"
-        _compare(both[1], found, right, where)
+        wrong = _different(both[1], found, right)
+        assert not wrong, f"{wrong}: seed {seed}, chunk {chunk}, case {number}, {both}"
     return sum(len(products) + len(part) for products, part in actual)
 
 
-def _compare(layer: LayerCase, found: Results, right: Results, where: str) -> None:
-    for name, value in right[0].items():
-        assert torch.equal(found[0][name], value), f"{name} differs: {where}"
-    for k, (a, b) in enumerate(zip(found[1], right[1], strict=True)):
-        assert agree(layer, a, b), f"result {k} of {layer.part} differs: {where}"
+def _different(layer: LayerCase, found: Results, right: Results) -> list[str]:
+    """What differs."""
+    names = [name for name, value in right[0].items() if not torch.equal(found[0][name], value)]
+    pairs = enumerate(zip(found[1], right[1], strict=True))
+    return names + [f"{layer.part} ({k})" for k, (a, b) in pairs if not agree(layer, a, b)]
 
 
 def _runs_here(instruction_set: str | None) -> bool:
