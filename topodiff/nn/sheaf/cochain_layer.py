@@ -70,10 +70,10 @@ class SheafCochainLayer(nn.Module):
         self.channels, self.max_rank = channels, max_rank
         self.oriented, self.activation = oriented, activation
         size = self.family.num_params
-        learnt = min(max_rank, 1) if self.flat else max_rank if size else 0
-        of_cells = 0 if self.flat else learnt
-        self.of_faces = nn.ModuleList(nn.Linear(channels, size, False) for _ in range(learnt))
-        self.of_cells = nn.ModuleList(nn.Linear(channels, size, False) for _ in range(of_cells))
+        learnt = range(max_rank if size else 0)
+        of_faces, of_cells = (learnt[:1], learnt[:0]) if self.flat else (learnt, learnt)
+        self.of_faces = nn.ModuleList(nn.Linear(channels, size, False) for _ in of_faces)
+        self.of_cells = nn.ModuleList(nn.Linear(channels, size, False) for _ in of_cells)
         bias = not oriented
         ranks = range(max_rank + 1)
         self.laplacian = nn.ModuleList(nn.Linear(channels, channels, bias) for _ in ranks)
