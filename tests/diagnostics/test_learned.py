@@ -68,12 +68,34 @@ def test_modes_of_all_modules_stay():
     assert len(set(before)) == 2
 
 
-def test_what_has_other_sheaves_says_so():
-    model = td.nn.CochainSheafDiffusion({0: 3}, 4, 2)
-    with pytest.raises(ValueError, match="those of CochainSheafDiffusion, on all ranks at once"):
-        learned_sheaves(model, COMPLEX)
+def test_of_continuous_models():
     frozen = td.nn.ContinuousSheafDiffusion(3, 4, 2, frozen_sheaf=True).double()
     assert len(learned_sheaves(frozen, COMPLEX)) == 1
+
+
+TRIANGLES = td.CellComplex.from_simplices([(0, 1, 2), (1, 2, 3), (3, 4)])
+TRIANGLES = TRIANGLES.replace(
+    x={r: torch.linspace(-1, 1, 3 * n, dtype=F64).reshape(n, 3) for r, n in enumerate((5, 6))}
+)
+
+
+@pytest.mark.parametrize("maps", ["orthogonal", "bundle"])
+def test_of_models_on_all_ranks_with_their_curvature(maps):
+    """On a flat sheaf the product of the coboundaries vanishes; that of free maps is measured."""
+    molecules = td.nn.CochainSheafDiffusion({0: 3, 1: 3}, 4, 2, 3, maps=maps, dropout=0.5)
+    flows = td.nn.FlowSheafDiffusion(3, 4, 2, 3, maps=maps)
+    found = learned_sheaves(molecules.double(), TRIANGLES)
+    assert molecules.training
+    found += learned_sheaves(flows.double(), TRIANGLES, TRIANGLES.x[1])
+    first = molecules.eval().layers[0].sheaf(TRIANGLES, molecules.embedding(TRIANGLES))
+    assert torch.equal(found[0].maps[1], first.maps[1])
+    assert len(found) == 6
+    for sheaf in found:
+        assert sheaf.orthogonal
+        assert sorted(sheaf.maps) == [1, 2]
+        assert not any(t.requires_grad for t in sheaf._numbers())
+        curvature = sheaf.curvature(2).value.abs().max()
+        assert (curvature < 1e-12) == (maps == "bundle")
 
 
 def test_hooks_go_even_if_the_model_fails():

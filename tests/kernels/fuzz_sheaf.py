@@ -1,10 +1,12 @@
-"""Random small cases of every product with stalks, against the oracle, bit for bit.
+"""Random small cases of every product with stalks, and of what a layer of sheaf diffusion does
+beside them, against the oracle: bit for bit, but for activations that make no integers.
 
     python tests/kernels/fuzz_sheaf.py [--cases N] [--processes N] [--seed N]
 
-Every case runs all products: maps of one kind, d and channels at random, both dtypes, both index
-dtypes, empty segments, isolated vertices, loops, no edges, arrays that are not contiguous, results
-that start as NaN; the instruction set changes every few hundred cases.
+Every case runs all products, and one part of a layer with its gradients: maps of one kind, d and
+channels at random, both dtypes, both index dtypes, empty segments, isolated vertices, loops, no
+edges, arrays that are not contiguous, results that start as NaN; the instruction set changes every
+few hundred cases.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import torch
 from kernel_cases import implementation
+from layer_cases import LayerCase, agree, make_layer_case, values_and_gradients
 from sheaf_cases import (
     COMPILED_SETS,
     PRODUCTS,
@@ -49,27 +52,40 @@ def random_case(rng: np.random.Generator) -> SheafCase:
     )
 
 
-def results(case: SheafCase) -> dict[str, torch.Tensor]:
+Results = tuple[dict[str, torch.Tensor], list[torch.Tensor]]
+
+
+def results(case: SheafCase, layer: LayerCase) -> Results:
+    """Of all products by name, and of the part of a layer."""
     with torch.no_grad():
-        return {name: PRODUCTS[name][0](case, *inputs_of(name, case)) for name in names_for(case)}
+        found = {name: PRODUCTS[name][0](case, *inputs_of(name, case)) for name in names_for(case)}
+    return found, values_and_gradients(case, layer)
 
 
 def check_chunk(seed: int, chunk: int, cases: int) -> int:
-    """Checks the cases of a chunk; returns how many products were compared."""
+    """Checks the cases of a chunk; returns how many results were compared."""
     torch.set_num_threads(1)
     rng = np.random.default_rng([seed, chunk])
-    made = [random_case(rng) for _ in range(cases)]
+    made = []
+    for _ in range(cases):
+        case = random_case(rng)
+        made.append((case, make_layer_case(rng, case)))
     with kernels.use("reference"):
-        expected = [results(case) for case in made]
+        expected = [results(*both) for both in made]
     allowed = [w for w in COMPILED_SETS if _runs_here(w[1])]
     with implementation(*allowed[chunk % len(allowed)]):
-        actual = [results(case) for case in made]
-    for number, (case, found, right) in enumerate(zip(made, actual, expected, strict=True)):
-        for name, value in right.items():
-            assert torch.equal(found[name], value), (
-                f"{name} differs: seed {seed}, chunk {chunk}, case {number}, {case}"
-            )
-    return sum(len(found) for found in actual)
+        actual = [results(*both) for both in made]
+    for number, (both, found, right) in enumerate(zip(made, actual, expected, strict=True)):
+        wrong = _different(both[1], found, right)
+        assert not wrong, f"{wrong}: seed {seed}, chunk {chunk}, case {number}, {both}"
+    return sum(len(products) + len(part) for products, part in actual)
+
+
+def _different(layer: LayerCase, found: Results, right: Results) -> list[str]:
+    """What differs."""
+    names = [name for name, value in right[0].items() if not torch.equal(found[0][name], value)]
+    pairs = enumerate(zip(found[1], right[1], strict=True))
+    return names + [f"{layer.part} ({k})" for k, (a, b) in pairs if not agree(layer, a, b)]
 
 
 def _runs_here(instruction_set: str | None) -> bool:
@@ -79,7 +95,7 @@ def _runs_here(instruction_set: str | None) -> bool:
 
 
 def fuzz(cases: int, seed: int = 0, processes: int = 1) -> int:
-    """Returns how many products were compared; raises AssertionError at the first difference."""
+    """Returns how many results were compared; raises AssertionError at the first difference."""
     sizes = [PER_CHUNK] * (cases // PER_CHUNK)
     if cases % PER_CHUNK:
         sizes.append(cases % PER_CHUNK)
@@ -99,7 +115,7 @@ def main() -> None:
     start = time.perf_counter()
     compared = fuzz(options.cases, options.seed, options.processes)
     seconds = time.perf_counter() - start
-    print(f"{options.cases} cases, {compared} products equal to the oracle, {seconds:.0f} s")
+    print(f"{options.cases} cases, {compared} results as the oracle has them, {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -61,6 +61,17 @@ def test_duplicate_and_one_directional_edges_are_one_edge():
     assert torch.equal(model(once), model(often))
 
 
+@pytest.mark.parametrize("maps", FAMILIES)
+def test_self_loops_are_refused_or_left_out(maps):
+    torch.manual_seed(0)
+    model, proper = NeuralSheafDiffusion(4, 3, 2, 2, maps=maps), complex_of(3, [(0, 1), (1, 2)])
+    loops = torch.tensor([[0, 1, 1, 2], [1, 1, 2, 2]])
+    with pytest.raises(ValueError, match=r"edge 1 is a self-loop at vertex 1.*self_loops=\"drop\""):
+        td.CellComplex.from_edges(3, loops)
+    dropped = td.CellComplex.from_edges(3, loops, self_loops="drop", x=proper.x)
+    assert torch.equal(model(dropped), model(proper))
+
+
 def test_features_that_are_not_finite_are_named():
     K = complex_of(4, [(0, 1), (1, 2)])
     for value in (float("nan"), float("inf"), -float("inf")):
@@ -146,6 +157,26 @@ def test_wrong_arguments_of_the_other_models_are_refused():
         HodgeDiffusion(1, 4, 1, parts=("sideways",))
     with pytest.raises(ValueError, match="stalk_dim"):
         CochainSheafDiffusion({0: 4}, 6, 1, stalk_dim=4)
+
+
+@pytest.mark.parametrize("maps", ["orthogonal", "identity", "bundle"])
+def test_wrong_cochains_of_a_layer_are_refused(maps):
+    K = td.liftings.CliqueLifting(max_rank=2)(complex_of(4, [(0, 1), (0, 2), (1, 2), (2, 3)]))
+    x = [torch.ones(n, 6) for n in K.shape]
+    layer, graph = SheafCochainLayer(6, max_rank=1, maps=maps), K.skeleton(1)
+    for call in (layer, layer.sheaf):
+        with pytest.raises(ValueError, match=r"3 ranks; .*max_rank=1, takes .* 0 to at most 1"):
+            call(K, x)
+        with pytest.raises(ValueError, match="cochains of 0 ranks"):
+            call(K, [])
+        with pytest.raises(ValueError, match=r"x\[1\] must have shape \(4, 6\).*got \(77, 6\)"):
+            call(K, [x[0], torch.ones(77, 6)])
+        with pytest.raises(ValueError, match=r"x\[0\] must have shape \(4, 6\).*got \(4, 7\)"):
+            call(K, [torch.ones(4, 7)])
+    with pytest.raises(ValueError, match=r"takes those of ranks 0 to at most 1 .* of rank 1"):
+        SheafCochainLayer(6, max_rank=2, maps=maps)(graph, x)
+    assert [t.shape for t in layer(K, x[:2])] == [(4, 6), (4, 6)]
+    assert layer.sheaf(graph, x[:1]).maps == {}
 
 
 @pytest.mark.parametrize("make", [HodgeDiffusion, FlowSheafDiffusion])

@@ -45,6 +45,7 @@ FLOWS = {
     "diagonal": lambda rank: FlowSheafDiffusion(3, 8, 2, 3, rank=rank, maps="diagonal"),
     "scalar": lambda rank: FlowSheafDiffusion(3, 8, 2, 3, rank=rank, maps="scalar"),
     "general": lambda rank: FlowSheafDiffusion(3, 9, 2, 3, rank=rank, maps="general", stalk_dim=3),
+    "bundle": lambda rank: FlowSheafDiffusion(3, 8, 2, 3, rank=rank, maps="bundle"),
 }
 
 
@@ -60,16 +61,20 @@ def test_flows_turn_with_their_cells(name, rank):
     torch.testing.assert_close(model(K, -K.x[rank]), -out)
 
 
+# the last layer computes cochains of all ranks, of which the model reads one
+UNREAD = {f"layers.2.{part}.{r}.weight" for part in ("laplacian", "dirac") for r in (0, 2)}
+
+
 @pytest.mark.parametrize("name", FLOWS)
-def test_a_batch_is_its_parts_and_gradients_reach_all(name):
+def test_a_batch_is_its_parts_and_gradients_reach_all_that_is_read(name):
     torch.manual_seed(0)
     model = FLOWS[name](1).double()
     parts = [triangulation(), triangulation(holes=False)]
     together = model(td.batch(parts))
     torch.testing.assert_close(together, torch.cat([model(K) for K in parts]))
     together.square().sum().backward()
-    reached = [p for p in model.parameters() if p.grad is not None and p.grad.any()]
-    assert len(reached) >= len(list(model.layers[0].parameters()))
+    missed = {n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()}
+    assert missed == (set() if name.startswith("hodge") else UNREAD)
 
 
 def test_hodge_diffusion_is_its_equation():
@@ -88,31 +93,39 @@ def test_hodge_diffusion_is_its_equation():
 
 def restriction(layer: SheafCochainLayer, r: int, a: torch.Tensor, b: torch.Tensor):
     """The map (2, 2) from a face with cochain a to an r-cell with cochain b."""
-    if layer.family.name == "identity":
+    if layer.family.name == "identity" or (layer.flat and r > 1):
         return torch.eye(2, dtype=a.dtype)
-    params = layer.of_faces[r - 1](a) + layer.of_cells[r - 1](b)
+    params = layer.of_faces[r - 1](a)
+    if not layer.flat:
+        params = params + layer.of_cells[r - 1](b)
     matrix = layer.family(params.tanh()[None])[0]
     if layer.family.name == "scalar":
         return torch.eye(2, dtype=a.dtype) * matrix
     return torch.diag(matrix) if layer.family.name == "diagonal" else matrix
 
 
+MAPS = ["orthogonal", "special_orthogonal", "diagonal", "general", "scalar", "identity", "bundle"]
+
+
 @pytest.mark.parametrize("oriented", [True, False])
-@pytest.mark.parametrize("maps", ["orthogonal", "diagonal", "general", "scalar", "identity"])
+@pytest.mark.parametrize("maps", MAPS)
 def test_layer_is_its_equation(maps, oriented):
     torch.manual_seed(0)
     activation = "tanh" if oriented else "elu"
     layer = SheafCochainLayer(6, 2, maps=maps, oriented=oriented, activation=activation).double()
     K = triangulation()
     x = [torch.randn(n, 6, dtype=torch.float64) for n in K.shape]
+    sheaf = layer.sheaf(K, x)
     deltas = [torch.zeros(2 * n, 2 * m, dtype=x[0].dtype) for m, n in pairwise(K.shape)]
     for r in (1, 2):
-        i = K.incidence(r)
-        for f, c, sign in zip(i.face.tolist(), i.cell.tolist(), i.sign.tolist(), strict=True):
+        i, learnt = K.incidence(r), sheaf.restriction_matrices(r)
+        entries = zip(i.face.tolist(), i.cell.tolist(), i.sign.tolist(), strict=True)
+        for k, (f, c, sign) in enumerate(entries):
             a, b = x[r - 1][f], x[r][c]
             if oriented:
                 a, b = a.abs(), b.abs()
             matrix = restriction(layer, r, a, b)
+            torch.testing.assert_close(learnt[k].to(matrix.dtype), matrix)
             degrees = (1 + (i.face == f).sum()) * (1 + (i.cell == c).sum())
             matrix = matrix * (sign if oriented else 1) / degrees.sqrt()
             deltas[r - 1][2 * c : 2 * c + 2, 2 * f : 2 * f + 2] = matrix
@@ -129,8 +142,30 @@ def test_layer_is_its_equation(maps, oriented):
         change = layer.laplacian[r](first.reshape(-1, 6)) + layer.dirac[r](second.reshape(-1, 6))
         change = change.tanh() if oriented else torch.nn.functional.elu(change)
         torch.testing.assert_close(out[r], x[r] - change)
-    if maps in ("orthogonal", "identity"):
+    assert sheaf.orthogonal == (maps not in ("diagonal", "general", "scalar"))
+    if sheaf.orthogonal:
+        sheaf.validate()
         assert all(torch.linalg.matrix_norm(d, 2) <= 1 for d in deltas)
+
+
+@pytest.mark.parametrize("oriented", [True, False])
+@pytest.mark.parametrize("maps", MAPS)
+def test_sheaf_of_a_layer_shows_its_curvature(maps, oriented):
+    """Bundles are flat on every rank; what is learnt on ranks 1 and 2 on its own is not."""
+    torch.manual_seed(0)
+    layer = SheafCochainLayer(6, 2, maps=maps, oriented=oriented, activation="tanh").double()
+    K = triangulation()
+    x = [torch.randn(n, 6, dtype=torch.float64) for n in K.shape]
+    sheaf = layer.sheaf(K, x)
+    curvature = sheaf.curvature(2).value.square().sum()
+    steps = sheaf.coboundary_matrix(1) @ sheaf.coboundary_matrix(0)
+    assert steps.power(2).sum() == pytest.approx(float(curvature.detach()), rel=1e-9, abs=1e-20)
+    assert (curvature < 1e-20) == (maps in ("identity", "bundle"))
+    if maps == "bundle":
+        turns = sheaf.cell_holonomies()
+        torch.testing.assert_close(turns, torch.eye(2, dtype=x[0].dtype).expand_as(turns))
+    else:
+        assert maps == "identity" or curvature.requires_grad
 
 
 def molecule_complexes() -> list[td.CellComplex]:
@@ -140,7 +175,9 @@ def molecule_complexes() -> list[td.CellComplex]:
     return [with_categories(K, seed) for seed, K in enumerate(parts)]
 
 
-@pytest.mark.parametrize("maps", ["orthogonal", "special_orthogonal", "diagonal", "general"])
+@pytest.mark.parametrize(
+    "maps", ["orthogonal", "special_orthogonal", "diagonal", "general", "bundle"]
+)
 def test_a_model_of_molecules_on_their_ring_complexes(maps):
     torch.manual_seed(0)
     features = {0: (5, 3), 1: (4,), 2: (2,)}
@@ -153,7 +190,7 @@ def test_a_model_of_molecules_on_their_ring_complexes(maps):
     turned, _ = reorient(td.batch(parts), 0)
     torch.testing.assert_close(model(turned.replace(x=td.batch(parts).x)), together)
     together.sum().backward()
-    assert all(p.grad is not None for name, p in model.named_parameters() if "dirac" not in name)
+    assert all(p.grad is not None and p.grad.any() for p in model.parameters())
 
 
 def test_a_model_of_molecules_learns_to_count_rings():

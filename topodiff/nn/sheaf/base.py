@@ -12,13 +12,11 @@ from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
-from topodiff.nn.sheaf.families import MAP_FAMILIES, MapFamily
+from topodiff.nn.sheaf.families import MAPS, MapFamily
 from topodiff.nn.sheaf.frames import FrameLearner
 from topodiff.nn.sheaf.layer import SheafDiffusionLayer
 from topodiff.nn.sheaf.learner import SheafLearner
 from topodiff.nn.vertex_model import Features, check_arguments
-
-MAPS = (*MAP_FAMILIES, "bundle")
 
 
 class SheafModel(nn.Module):
@@ -31,8 +29,8 @@ class SheafModel(nn.Module):
         stalk_dim: d, of the learnt stalks; at least 2 for orthogonal maps.
         maps: ``"identity"``, ``"scalar"``, ``"diagonal"``, ``"orthogonal"``,
             ``"special_orthogonal"``, ``"general"`` or ``"bundle"``.
-        parametrization: of orthogonal maps; see :class:`topodiff.sheaves.Orthogonal`. Angles are
-            2 pi times their activated parameters, rotation vectors pi times.
+        parametrization: of orthogonal maps; see :class:`topodiff.sheaves.Orthogonal`, and for what
+            activated parameters reach :class:`topodiff.nn.sheaf.families.MapFamily`.
         dropout, input_dropout: probabilities.
         low_pass, high_pass: one more stalk coordinate each, on which the operator is fixed:
             ``D + A`` averages over neighbours, ``D - A`` takes differences (the graph Laplacian).

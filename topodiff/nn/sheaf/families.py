@@ -12,14 +12,24 @@ from topodiff.sheaves import Orthogonal, SpecialOrthogonal
 from topodiff.sheaves.maps import Maps
 
 MAP_FAMILIES = ("identity", "scalar", "diagonal", "orthogonal", "special_orthogonal", "general")
+MAPS = (*MAP_FAMILIES, "bundle")
 _ROTATIONS = ("orthogonal", "special_orthogonal")
-# Activations bound parameters to +-1; angles make a full turn of that, rotation vectors half of one
+# what parameters within +-1, as activations make them, are multiplied by; see MapFamily
 _TURN = {"angle": 2 * math.pi, "euler": 2 * math.pi, "givens": 2 * math.pi}
-_TURN |= {"exp": math.pi, "rodrigues": math.pi}
+_TURN |= {"exp": math.pi, "rodrigues": math.pi, "cayley": 2.0}
 
 
 class MapFamily:
     """Maps R^d -> R^d from parameters (..., num_params).
+
+    Parameters of rotations within +-1, such as tanh makes, are enough for the transports ``F_head^T
+    F_tail`` to reach all of SO(d), half a turn in the limit, so that -1 can part classes (searched
+    for up to d = 5). For this angles (``angle``, ``givens``, ``euler``) are 2 pi times the
+    parameters, rotation vectors (``exp``, ``rodrigues``) pi times, and those of ``cayley`` twice,
+    as in the published ``(I + A)^-1 (I - A)``; ``householder``, as published, and ``quaternion``
+    take them as they are.
+    For d = 2 a single map turns by up to pi with ``exp``, and by less than pi / 2 from where it is
+    at zero with ``cayley`` and ``householder``.
 
     Args:
         name: one of :data:`MAP_FAMILIES`.
