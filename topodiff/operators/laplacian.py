@@ -38,7 +38,8 @@ class Laplacian(LinearOperator):
         up, down: the two terms, before normalisation.
         complex, rank: where the cochains live.
         numbers: the maps and weights in it. They may change in place, as parameters do under an
-            optimiser: every product, matrix and bound is that of their present values.
+            optimiser, or by ``numbers[0].data = other``: every product, matrix and bound is that of
+            their present values. Only changes in place of their ``.data`` are not seen.
     """
 
     symmetric = True
