@@ -6,6 +6,8 @@ or (nnz, d, d). Functions here keep the cheapest form that can hold their result
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,10 @@ def check_maps(name: str, maps: Maps, nnz: int, stalk_dim: int, device: torch.de
         )
 
 
+@overload
+def multiply(a: Tensor, b: Tensor) -> Tensor: ...
+@overload
+def multiply(a: Maps, b: Maps) -> Maps: ...
 def multiply(a: Maps, b: Maps) -> Maps:
     """``a b``, entry by entry (b acts first)."""
     if a is None or b is None:

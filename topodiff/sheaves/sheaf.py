@@ -218,7 +218,7 @@ class CellularSheaf:
 
     def coboundary_matrix(self, rank: int) -> sp.csr_matrix:
         """``delta`` of rank -> rank + 1, (n_{rank+1} d x n_rank d), stalk index fastest, no
-        weights."""
+        weights, in double precision."""
         return sections.coboundary_matrix(self, rank)
 
     def global_sections(self, tol: float | None = None) -> Tensor:
