@@ -16,6 +16,7 @@ from topodiff.operators.base import LinearOperator
 from topodiff.operators.live import Live
 from topodiff.operators.scaling import WeightPower
 from topodiff.sheaves import CellularSheaf
+from topodiff.sheaves.maps import multiply
 from topodiff.sheaves.sections import block_matrix, incidence_at, sign_maps
 
 Domain = CellComplex | CellularSheaf
@@ -92,8 +93,7 @@ class Coboundary(LinearOperator):
         else:
             square = kernels.small_matmul(maps, maps, transpose_a=not down, transpose_b=down)
         if weight is not None:
-            weight = weight.index_select(0, i.face if down else i.cell)
-            square = square * weight.reshape(-1, *[1] * (square.dim() - 1))
+            square = multiply(weight.index_select(0, i.face if down else i.cell), square)
         if down:
             return kernels.segment_reduce(square, i.cell_ptr)
         return kernels.gather_reduce(square, i.by_face, i.face_ptr)
@@ -152,7 +152,7 @@ class Gram(LinearOperator):
         y = delta._product(x, transpose=not self.down)
         weight = self.weight
         if weight is not None:
-            y = weight.to(x.dtype).reshape(-1, *[1] * (y.dim() - 1)) * y
+            y = multiply(weight.to(x.dtype), y)
         return delta._product(y, transpose=self.down)
 
     def _matrix(self) -> sp.csr_matrix:
