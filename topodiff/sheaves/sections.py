@@ -11,6 +11,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.incidence import Incidence
+from topodiff.complexes.whole import whole_number
 from topodiff.sheaves.maps import Maps, multiply
 from topodiff.sheaves.near_zero import null_space, rounding_tolerance
 
@@ -53,8 +54,7 @@ def sign_maps(maps: Maps, sign: Tensor) -> Tensor:
 
 def coboundary_matrix(sheaf: CellularSheaf, rank: int) -> sp.csr_matrix:
     """See :meth:`CellularSheaf.coboundary_matrix`; rank R gives a matrix without rows."""
-    if not 0 <= rank <= sheaf.complex.rank:
-        raise ValueError(f"coboundaries have ranks 0 to {sheaf.complex.rank}, got {rank}")
+    whole_number("the rank of a coboundary", rank, 0, sheaf.complex.rank)
     incidence = incidence_at(sheaf.complex, rank + 1)
     maps = sheaf.restriction_maps(rank + 1) if rank < sheaf.complex.rank else None
     return block_matrix(incidence, sign_maps(maps, incidence.sign), sheaf.stalk_dim)
