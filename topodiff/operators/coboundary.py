@@ -11,6 +11,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.operators.algebra import BlockDiagonal, Product, Transpose
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.live import Live
@@ -35,8 +36,7 @@ class Coboundary(LinearOperator):
 
     def __init__(self, domain: Domain, rank: int) -> None:
         complex = complex_of(domain)
-        if not -1 <= rank <= complex.rank:
-            raise ValueError(f"coboundaries have ranks -1 to {complex.rank}, got {rank}")
+        whole_number("the rank of a coboundary", rank, -1, complex.rank)
         maps, dtype = None, None
         stalk: tuple[int, ...] = ()
         self.orthogonal = True
@@ -109,6 +109,7 @@ class Boundary(Transpose):
     """
 
     def __init__(self, domain: Domain, rank: int) -> None:
+        whole_number("the rank of a boundary", rank, 0, complex_of(domain).rank + 1)
         super().__init__(Coboundary(domain, rank - 1))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
 from topodiff.operators.algebra import Congruence
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.coboundary import Domain, Gram, complex_of, weighted_coboundary
@@ -58,7 +59,9 @@ def hodge_decomposition(
         ValueError: for a sheaf with curvature at this rank, where gradients and curls are not
             orthogonal and there is no such decomposition.
     """
-    if isinstance(domain, CellularSheaf) and 1 <= rank < complex_of(domain).rank:
+    top = complex_of(domain).rank
+    whole_number("the rank of a cochain", rank, 0, top)
+    if isinstance(domain, CellularSheaf) and 1 <= rank < top:
         _check_flat(domain, rank + 1)
     below, above = weighted_coboundary(domain, rank - 1), weighted_coboundary(domain, rank)
     shape = above.col_shape
