@@ -246,6 +246,12 @@ def test_wrong_maps(maps, error, message):
         CellularSheaf(TRIANGLE, 2, maps)
 
 
+def test_large_maps_are_finite():
+    """Also where their sum is not."""
+    maps = torch.full((6, 2), torch.finfo(torch.float32).max)
+    assert CellularSheaf(TRIANGLE, 2, maps).validate().maps[1] is maps
+
+
 def test_wrong_use():
     sheaf = CellularSheaf(TRIANGLE, 2, torch.ones(6))
     with pytest.raises(TypeError, match="complex must be a CellComplex, got str"):

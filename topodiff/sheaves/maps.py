@@ -53,6 +53,8 @@ def check_finite(name: str, maps: Tensor) -> None:
     compilation, which have no numbers yet, go without."""
     if torch.compiler.is_compiling() or transformed():
         return
+    if bool(maps.detach().sum().isfinite()):  # as of finite numbers, in a tenth of the time
+        return
     good = maps.detach().isfinite()
     if not bool(good.all()):
         raise ValueError(f"{name}[{int((~good).nonzero()[0, 0])}] is not finite")
