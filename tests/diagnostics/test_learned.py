@@ -112,7 +112,9 @@ def test_separation_power_by_class():
     two, four = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 1, 2, 3])
     signed = CellularSheaf.from_frames(square, torch.tensor([[1.0], [-1], [1], [-1]]))
     assert separation_power(signed, two) == {0: 1.0, 1: 1.0}
-    assert separates(signed, two)
+    for labels in (two, two.tolist(), two.numpy()):
+        assert separates(signed, labels)
+        assert separation_power(signed, labels) == {0: 1.0, 1: 1.0}
     trivial = CellularSheaf(square, 1)
     assert separation_power(trivial, two) == {0: 0.0, 1: 0.0}
     line = CellularSheaf.from_frames(square, torch.tensor([[1.0], [2], [3], [4]]).reciprocal())

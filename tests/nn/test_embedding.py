@@ -8,7 +8,7 @@ import torch
 from small_complexes import ring_complex, with_categories
 
 import topodiff as td
-from topodiff.nn import CategoricalEmbedding, CellEmbedding
+from topodiff.nn import CIN, CategoricalEmbedding, CellEmbedding, CochainSheafDiffusion
 
 
 def test_columns_are_embedded_and_added():
@@ -46,6 +46,13 @@ def test_real_features_go_through_a_linear_map():
 def test_wrong_features_are_refused(in_channels, x, error, message):
     with pytest.raises(error, match=message):
         CategoricalEmbedding(in_channels, 4)(x)
+
+
+def test_in_channels_are_by_rank():
+    for build in (lambda c: CIN(c, 12, 1), lambda c: CochainSheafDiffusion(c, 12, 1, 2)):
+        for given in (9, (28,), torch.tensor([9])):
+            with pytest.raises(TypeError, match=r"in_channels must map ranks .*\{0: 9\}.*got"):
+                build(given)
 
 
 def test_columns_need_categories():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import networkx as nx
 import pytest
 import torch
 
 from topodiff.complexes import CellComplex
-from topodiff.operators import Coboundary, GraphLaplacian, eigenvalues
+from topodiff.operators import Coboundary, GraphLaplacian, eigenvalues, spectral_embedding
+from topodiff.sheaves import near_zero
 
 
 def path(n: int) -> GraphLaplacian:
@@ -41,6 +43,40 @@ def test_all_of_them():
     torch.testing.assert_close(found, torch.tensor([0.0, 6, 6, 6, 6, 6]), atol=1e-5, rtol=1e-5)
 
 
+def cycles(count: int) -> GraphLaplacian:
+    """Of ``count`` separate pentagons."""
+    place = torch.arange(5 * count).reshape(count, 5)
+    edges = torch.stack([place.flatten(), place.roll(-1, 1).flatten()])
+    return GraphLaplacian(CellComplex.from_edges(5 * count, edges))
+
+
+def test_repeated_eigenvalues_are_found_as_often_as_they_occur():
+    """200 pentagons have 0 two hundred times, then 2 - 2 cos(2 pi / 5) four hundred times."""
+    laplacian, k = cycles(200), 30
+    torch.testing.assert_close(eigenvalues(laplacian, k), torch.zeros(k), rtol=0, atol=1e-6)
+    values, vectors = spectral_embedding(laplacian, k)
+    torch.testing.assert_close(values, torch.zeros(k), rtol=0, atol=1e-6)
+    torch.testing.assert_close(vectors.T @ vectors, torch.eye(k), rtol=0, atol=1e-5)
+    found = eigenvalues(cycles(110), 125)
+    expected = torch.tensor([0.0] * 110 + [2 - 2 * math.cos(2 * math.pi / 5)] * 15)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_lower_end_of_a_graph_without_gaps():
+    """Of an expander: its eigenvalues crowd at the end."""
+    g = nx.convert_node_labels_to_integers(nx.random_regular_graph(4, 1000, 0))
+    laplacian = GraphLaplacian(CellComplex.from_edges(1000, torch.tensor(list(g.edges)).T))
+    expected = torch.linalg.eigvalsh(laplacian.to_dense().double())[:12]
+    found = eigenvalues(laplacian, 12)
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_an_iteration_that_does_not_converge(monkeypatch):
+    monkeypatch.setattr(near_zero, "_RESTARTS", 0)
+    with pytest.raises(RuntimeError, match="3 smallest eigenvalues did not converge"):
+        eigenvalues(path(400), 3)
+
+
 def test_bad_requests():
     with pytest.raises(ValueError, match="symmetric"):
         eigenvalues(Coboundary(path(4).complex, 0))
@@ -49,3 +85,5 @@ def test_bad_requests():
             eigenvalues(path(10), k, end)
     with pytest.raises(ValueError, match="all eigenvalues of 10001 rows"):
         eigenvalues(path(10_001))
+    with pytest.raises(ValueError, match="3000 eigenvalues of 10001 rows are too many"):
+        eigenvalues(path(10_001), 3000)

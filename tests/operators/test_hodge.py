@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from topodiff.complexes import CellComplex
 from topodiff.liftings import RingLifting
 from topodiff.operators import (
+    BlockDiagonal,
     Boundary,
     Coboundary,
     GraphLaplacian,
@@ -129,6 +130,30 @@ def test_harmonic_basis_with_weights_in_any_precision(dtype):
         assert basis.shape[1] == expected
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_harmonic_basis_of_a_long_cycle_in_any_precision(dtype):
+    """Its next eigenvalue, 2e-7 of the largest, is near the rounding of single precision."""
+    n = 8000
+    ring = torch.arange(n)
+    cycle = CellComplex.from_edges(n, torch.stack([ring, ring.roll(-1)]))
+    scalars = CellularSheaf(cycle, 1, torch.ones(2 * n, dtype=dtype))
+    weights = {r: torch.rand(n, dtype=dtype) + 0.5 for r in (0, 1)}
+    for laplacian in (
+        SheafLaplacian(scalars),
+        SheafLaplacian(scalars, "augmented", rank=1),
+        HodgeLaplacian(cycle, 1, weights=weights),
+        HodgeLaplacian(cycle, 1, weights=weights).down,
+    ):
+        assert harmonic_basis(laplacian).shape[-1] == 1
+
+
+def test_harmonic_basis_of_rounded_entries():
+    """Projections along one direction in each stalk, held as matrices in single precision."""
+    v = torch.nn.functional.normalize(torch.randn(50, 3), dim=1)
+    blocks = torch.eye(3) - v[:, :, None] * v[:, None, :]
+    assert harmonic_basis(BlockDiagonal(blocks, (50, 3), blocks.dtype)).shape == (50, 3, 50)
+
+
 def test_harmonic_basis_of_a_large_complex():
     """Sparse path: 12 separate squares of a large grid, so an eigenvalue repeated 12 times."""
     block, edges = grid(7, 7), []
@@ -139,6 +164,8 @@ def test_harmonic_basis_of_a_large_complex():
     assert basis.shape == (49 * 12, 12)
     torch.testing.assert_close(basis.mT @ basis, torch.eye(12), rtol=0, atol=1e-5)
     assert float((HodgeLaplacian(complex, 0) @ basis).abs().max()) < 1e-5
+    # each square has a vector of its own
+    assert int(basis.unflatten(0, (12, 49)).any(1).sum()) == 12
     cycles = complex.shape[1] - complex.shape[0] + 12
     assert harmonic_basis(HodgeLaplacian(complex, 1)).shape[1] == cycles
 

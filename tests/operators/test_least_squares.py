@@ -175,6 +175,7 @@ def test_refused_input() -> None:
     with pytest.raises(ValueError, match=r"products with .* are not finite"):
         least_squares(broken, torch.ones(2))
     maps = {r: torch.ones(HOLE.incidence(r).nnz) for r in (1, 2)}
+    sheaf = td.CellularSheaf(HOLE, 2, maps)
     maps[1][0] = torch.nan
     with pytest.raises(ValueError, match="not finite"):
-        hodge_decomposition(td.CellularSheaf(HOLE, 2, maps), 1, torch.ones(HOLE.shape[1], 2))
+        hodge_decomposition(sheaf, 1, torch.ones(HOLE.shape[1], 2))

@@ -98,6 +98,31 @@ def test_every_view_follows_the_numbers(name: str, recorded: bool) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
+def test_every_view_follows_other_memory(name: str) -> None:
+    """As ``vector_to_parameters`` assigns it, also where it takes the address of the memory before
+    the last."""
+    build, numbers = CASES[name]
+    numbers = [n.clone().requires_grad_() for n in numbers]
+    operator = build(*numbers)
+    with torch.no_grad():
+        views(operator)
+        for n in 2 * numbers:
+            n.data = 1.5 * n
+        for found, expected in zip(views(operator), views(build(*numbers)), strict=True):
+            torch.testing.assert_close(found, expected)
+
+
+def test_the_same_memory_read_otherwise() -> None:
+    maps = torch.nn.Parameter(_maps(DIM, DIM)[0])
+    laplacian = SheafLaplacian(td.CellularSheaf(K, DIM, maps))
+    with torch.no_grad():
+        laplacian.to_dense()
+        maps.data = maps.mT
+        expected = SheafLaplacian(laplacian.sheaf).to_dense()
+        torch.testing.assert_close(laplacian.to_dense(), expected)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_gradients_in_the_second_step(name: str) -> None:
     build, numbers = CASES[name]
     numbers = [n.clone().requires_grad_() for n in numbers]

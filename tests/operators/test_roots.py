@@ -79,11 +79,12 @@ def test_not_a_number(shape, bad):
 def test_not_a_number_is_no_zero_in_training(shape, normalized, weighted):
     path = CellComplex.from_edges(4, torch.tensor([[0, 1, 2], [1, 2, 3]]))
     maps = torch.ones(6, *shape)
-    maps[0] = torch.nan
     weights = torch.ones(3) if weighted else None
+    sheaf = CellularSheaf(path, 2, maps, weights=weights)
+    maps[0] = torch.nan
     blocks = sheaf_blocks(maps, path.incidence(1), weights=weights, normalized=normalized)
     for t in blocks:
         assert t[0].isnan().all()
         assert t[2:].isfinite().all()
     with pytest.raises(ValueError, match="block 0 is not finite"):
-        SheafLaplacian(CellularSheaf(path, 2, maps, weights=weights), normalized)
+        SheafLaplacian(sheaf, normalized)

@@ -284,6 +284,19 @@ def test_weights_act():
     np.testing.assert_allclose(found, root @ plain @ np.linalg.inv(root), atol=1e-12)
 
 
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_weights_and_normalisation(rank):
+    """``D^{-1/2} L D^{-1/2}`` for the weighted L, which keeps the dimension of the kernel."""
+    weights = {r: torch.rand(n, dtype=torch.float64) + 0.5 for r, n in enumerate(BALL.shape)}
+    laplacian = HodgeLaplacian(BALL, rank, weights=weights).to_dense()
+    root = laplacian.diagonal().rsqrt()
+    found = HodgeLaplacian(BALL, rank, weights=weights, normalized=True)
+    torch.testing.assert_close(found.to_dense(), root[:, None] * laplacian * root)
+    values = torch.linalg.eigvalsh(found.to_dense())
+    assert int((values < 1e-9).sum()) == BALL.betti_numbers()[rank]
+    assert float(values.max()) <= found.spectral_bound() + 1e-9
+
+
 def test_flat_bundle_is_exact_on_every_rank():
     frames = SpecialOrthogonal(3)(torch.randn(BALL.shape[0], 3, dtype=torch.float64))
     sheaf = CellularSheaf.from_frames(BALL, frames, orthogonal=True)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import scipy.linalg
 import torch
 
 from topodiff.kernels.skew import skew
@@ -136,11 +137,62 @@ def fit(rotation, target, starts=24):
 
 
 @pytest.mark.parametrize(
-    ("method", "dim"), [(m, d) for m, d in METHODS if 2 <= d <= 4 and m != "angle"]
+    ("method", "dim"), [(m, d) for m, d in METHODS if 2 <= d <= 4] + [("givens", 5)]
 )
 def test_reaches_a_generic_rotation(method, dim):
     target = random_rotations(dim, 1, torch.Generator().manual_seed(dim))[0]
     assert fit(SpecialOrthogonal(dim, method), target) < 1e-5
+
+
+def cayley_parameters(rotation):
+    """Below the diagonal of ``2 (R - I) (R + I)^-1``."""
+    one = torch.eye(len(rotation)).to(rotation)
+    a = 2 * torch.linalg.solve(rotation + one, rotation - one, left=False)
+    return a[tuple(torch.tril_indices(*a.shape, -1))]
+
+
+def exponential_parameters(rotation):
+    """Below the diagonal of the logarithm."""
+    a = torch.from_numpy(scipy.linalg.logm(rotation.numpy()))
+    return a[tuple(torch.tril_indices(*a.shape, -1))]
+
+
+def reflection_parameters(matrix):
+    """The first reflection has the first column of the product, the others leave it; and so on."""
+    rows = []
+    while len(matrix) > 1:
+        v = -matrix[:, 0]
+        v[0] += 1
+        rows.append(v[1:] / v[0])
+        matrix = (matrix - 2 * torch.outer(v, v @ matrix) / v.square().sum())[1:, 1:]
+    assert float(matrix) == pytest.approx(-1)
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize("dim", range(2, 9))
+def test_parameters_of_a_generic_rotation(dim):
+    """By the inverse of each method, in any dimension; the default is one of them."""
+    target = random_rotations(dim, 1, torch.Generator().manual_seed(dim))[0]
+    parameters = {
+        "cayley": cayley_parameters(target),
+        "exp": exponential_parameters(target),
+        "householder": reflection_parameters(-target),  # -I times the product of reflections
+    }
+    assert SpecialOrthogonal(dim).method in parameters
+    for method, params in parameters.items():
+        found = SpecialOrthogonal(dim, method)(params)
+        torch.testing.assert_close(found, target, rtol=0, atol=1e-9)
+    target[:, 0] *= (-1) ** dim
+    found = Orthogonal(dim, "householder")(reflection_parameters(target))
+    torch.testing.assert_close(found, target, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("method", "dim"), [(m, d) for m, d in METHODS if m != "householder"])
+def test_other_methods_give_rotations_alone(method, dim):
+    rotation = Orthogonal(dim, method)
+    params = torch.randn(4, rotation.num_params)
+    assert rotation.determinant == 1
+    assert torch.equal(rotation(params), SpecialOrthogonal(dim, method)(params))
 
 
 HALF_TURNS = {2: [-1.0, -1.0], 3: [-1.0, -1.0, 1.0], 4: [-1.0, -1.0, -1.0, -1.0]}
@@ -151,20 +203,35 @@ HALF_TURNS = {2: [-1.0, -1.0], 3: [-1.0, -1.0, 1.0], 4: [-1.0, -1.0, -1.0, -1.0]
 )
 def test_reaches_half_turns(method, dim):
     target = torch.diag(torch.tensor(HALF_TURNS[dim], dtype=torch.float64))
-    rotation = SpecialOrthogonal(dim, method)
-    assert rotation.reach.startswith("all of SO(d)")
-    assert fit(rotation, target) < 1e-4
+    assert fit(SpecialOrthogonal(dim, method), target) < 1e-4
 
 
 @pytest.mark.parametrize("method", ["cayley", "householder"])
 def test_the_half_turn_of_the_plane_is_a_limit(method):
     """What both miss: ``-I``, approached as the parameter grows."""
-    rotation = SpecialOrthogonal(2, method)
-    assert "limit" in rotation.reach
     params = torch.tensor([[1e1], [1e3], [1e5]], dtype=torch.float64)
-    error = (rotation(params) + torch.eye(2)).norm(dim=(1, 2))
+    error = (SpecialOrthogonal(2, method)(params) + torch.eye(2)).norm(dim=(1, 2))
     torch.testing.assert_close(
         error[:-1] / error[1:], torch.full((2,), 100.0).double(), rtol=0.02, atol=0
+    )
+
+
+@pytest.mark.parametrize("dim", range(3, 8))
+def test_half_turns_are_a_limit_of_cayley(dim):
+    """By any axes: -1 twice among the eigenvalues, approached as parameters grow."""
+    generator = torch.Generator().manual_seed(dim)
+    basis = random_rotations(dim, 1, generator)[0]
+    turn = torch.zeros(dim, dim, dtype=torch.float64)
+    turn[1, 0], turn[0, 1] = 1, -1
+    half_turn = torch.ones(dim, dtype=torch.float64)
+    half_turn[:2] = -1
+    target = basis @ half_turn.diag() @ basis.T
+    below = tuple(torch.tril_indices(dim, dim, -1))
+    direction = (basis @ turn @ basis.T)[below]
+    params = torch.tensor([[1e1], [1e3], [1e5]], dtype=torch.float64) * direction
+    error = (SpecialOrthogonal(dim, "cayley")(params) - target).norm(dim=(1, 2))
+    torch.testing.assert_close(
+        error[:-1] / error[1:], torch.full((2,), 100.0).double(), rtol=0.05, atol=0
     )
 
 

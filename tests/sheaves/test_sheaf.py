@@ -1,4 +1,4 @@
-"""Sheaves: construction, transport, holonomy, curvature, gauge, sections."""
+"""Sheaves: construction, transport, holonomy, curvature, sections."""
 
 import math
 import pickle
@@ -7,33 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_sheaves import BALL, RINGS, SEED, TRIANGLE, free_sheaf, normal, rotations
 
 from topodiff.complexes import CellComplex
 from topodiff.sheaves import CellularSheaf, SpecialOrthogonal
-
-SEED = st.integers(0, 2**20)
-BALL = CellComplex.from_simplices([(0, 1, 2, 3), (2, 3, 4)])
-RINGS = CellComplex.from_rings(
-    6,
-    torch.tensor([[0, 1, 2, 0, 3, 4, 4], [1, 2, 3, 3, 4, 0, 5]]),
-    [(0, 1, 2, 3), (0, 3, 4)],
-)
-TRIANGLE = CellComplex.from_simplices([(0, 1, 2)])
-
-
-def normal(seed, *shape):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def rotations(seed, count, dim):
-    rotation = SpecialOrthogonal(dim)
-    return rotation(normal(seed, count, rotation.num_params))
-
-
-def free_sheaf(seed, complex, dim=2):
-    maps = {r: normal(seed + r, complex.incidence(r).nnz, dim, dim) for r in (1, 2)}
-    return CellularSheaf(complex, dim, maps)
 
 
 @settings(max_examples=20, deadline=None)
@@ -149,50 +126,6 @@ def test_curvature_has_gradients():
     assert torch.autograd.gradcheck(energy, leaves, fast_mode=True)
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=SEED, orthogonal=st.booleans())
-def test_gauge_transformation(seed, orthogonal):
-    """Curvature and holonomy change as endomorphisms; sections are carried along."""
-    sheaf = free_sheaf(seed, BALL)
-    gauge = rotations(seed, 5, 2) if orthogonal else normal(seed, 5, 2, 2)
-    cell_gauge = normal(seed, BALL.shape[2], 2, 2)
-    turned = sheaf.gauge_transform({0: gauge, 2: cell_gauge}, orthogonal=False)
-    back = torch.linalg.inv(gauge)
-    close = {"rtol": 1e-4, "atol": 1e-4}
-    torch.testing.assert_close(
-        turned.transport([0, 1, 3]), gauge[3] @ sheaf.transport([0, 1, 3]) @ back[0], **close
-    )
-    old, new = sheaf.curvature(), turned.curvature()
-    expected = cell_gauge[old.cell] @ old.value @ back[old.face]
-    torch.testing.assert_close(new.value, expected, **close)
-
-
-def test_singular_gauges_are_refused():
-    for r in range(3):
-        with pytest.raises(ValueError, match="singular"):
-            free_sheaf(0, BALL).gauge_transform({r: torch.zeros(BALL.shape[r], 2, 2)})
-
-
-@pytest.mark.parametrize("first", ["none", "scalar", "diagonal", "matrix"])
-@pytest.mark.parametrize("second", ["none", "scalar", "diagonal", "matrix"])
-def test_forms_of_maps_mix(first, second):
-    """Every form of map with every form of gauge, against the same things as matrices."""
-    shapes = {"scalar": (), "diagonal": (2,), "matrix": (2, 2)}
-    nnz = BALL.incidence(1).nnz
-    maps = None if first == "none" else normal(1, nnz, *shapes[first])
-    sheaf = CellularSheaf(BALL, 2, {1: maps, 2: None})
-    gauges = {} if second == "none" else {0: normal(2, 5, *shapes[second]) + 2}
-    found = sheaf.gauge_transform(gauges)
-    full = CellularSheaf(BALL, 2, {1: sheaf.restriction_matrices(1).double(), 2: None})
-    like = torch.eye(2, dtype=torch.float64)
-    matrices = {r: g if g.dim() == 3 else g.reshape(5, -1, 1) * like for r, g in gauges.items()}
-    expected = full.gauge_transform(matrices)
-    torch.testing.assert_close(
-        found.restriction_matrices(1).double(), expected.restriction_matrices(1)
-    )
-    torch.testing.assert_close(found.curvature().value.double(), expected.curvature().value)
-
-
 def test_sections_of_a_large_graph():
     """More than 300 rows: the sparse path, on a Moebius band of signs and a plain cycle."""
     n = 400
@@ -246,6 +179,25 @@ def test_sections_of_a_flat_bundle_in_any_precision(dtype):
     assert sections.shape == (side * side, 3, 3)
 
 
+def test_frames_with_weights():
+    frames, weights = rotations(0, 5, 2), torch.rand(BALL.shape[1], dtype=torch.float64) + 0.5
+    sheaf = CellularSheaf.from_frames(BALL, frames, weights=weights, orthogonal=True)
+    assert sheaf.weights[1] is weights
+    by_rank = {0: torch.ones(5, dtype=torch.float64), 1: weights}
+    assert CellularSheaf.from_frames(BALL, frames, weights=by_rank).weights == by_rank
+
+
+def test_numbers_of_transforms_are_not_looked_at():
+    """There is none yet in what vmap maps over."""
+    maps = rotations(0, 6, 2).expand(4, 6, 2, 2)
+
+    def transports(maps):
+        return CellularSheaf(TRIANGLE, 2, maps, orthogonal=True).edge_transports()
+
+    found = torch.func.vmap(transports)(maps)
+    torch.testing.assert_close(found[0], transports(maps[0]))
+
+
 def test_moving_and_pickling():
     sheaf = free_sheaf(0, BALL)
     single = sheaf.to(dtype=torch.float32)
@@ -282,6 +234,9 @@ def test_wrong_stalk_dim(stalk_dim):
         ([1.0] * 6, TypeError, "got list"),
         ({3: torch.ones(1)}, ValueError, r"maps\[3\] given"),
         ({0: torch.ones(1)}, ValueError, r"maps\[0\] given"),
+        ({"1": torch.ones(6)}, ValueError, r"maps\['1'\] given"),
+        (torch.tensor([1.0, 1, torch.nan, 1, 1, 1]), ValueError, r"maps\[1\]\[2\] is not finite"),
+        (torch.full((6, 2, 2), torch.inf), ValueError, r"maps\[1\]\[0\] is not finite"),
         ({1: torch.ones(6), 2: torch.ones(3).double()}, TypeError, "share one dtype"),
         (torch.ones(6, device="meta"), ValueError, "is on meta, the complex on cpu"),
     ],
@@ -291,14 +246,22 @@ def test_wrong_maps(maps, error, message):
         CellularSheaf(TRIANGLE, 2, maps)
 
 
+def test_large_maps_are_finite():
+    """Also where their sum is not."""
+    maps = torch.full((6, 2), torch.finfo(torch.float32).max)
+    assert CellularSheaf(TRIANGLE, 2, maps).validate().maps[1] is maps
+
+
 def test_wrong_use():
     sheaf = CellularSheaf(TRIANGLE, 2, torch.ones(6))
     with pytest.raises(TypeError, match="complex must be a CellComplex, got str"):
         CellularSheaf("graph", 2)
     with pytest.raises(ValueError, match="no maps of rank 2"):
         sheaf.curvature()
-    with pytest.raises(ValueError, match="ranks 2 to 2, asked for 3"):
+    with pytest.raises(ValueError, match="curvature must be a whole number from 2 to 2, got 3"):
         sheaf.curvature(3)
+    with pytest.raises(ValueError, match="coboundary must be a whole number from 0 to 2, got '1'"):
+        sheaf.coboundary_matrix("1")
     with pytest.raises(ValueError, match="vertices 1 and 1 are not joined"):
         sheaf.transport([0, 1, 1])
     with pytest.raises(ValueError, match="at least one vertex"):
@@ -309,14 +272,19 @@ def test_wrong_use():
         sheaf.transport([0, 3])
     with pytest.raises(ValueError, match="map 1 is singular"):
         CellularSheaf(TRIANGLE, 1, torch.tensor([1.0, 1, 1, 0, 1, 1])).edge_transports()
-    with pytest.raises(ValueError, match="map 0 is singular"):
+    with pytest.raises(ValueError, match="gauge 0 is singular"):
         sheaf.gauge_transform(torch.zeros(3, 2, 2))
     with pytest.raises(ValueError, match=r"gauges\[0\] must have shape"):
         sheaf.gauge_transform(torch.eye(2))
     with pytest.raises(ValueError, match="frames must have shape"):
         CellularSheaf.from_frames(TRIANGLE, torch.eye(2).expand(4, 2, 2))
-    with pytest.raises(ValueError, match=r"labels must be \(3,\) integers"):
+    for frames in (torch.ones(3, 2, 2), torch.tensor([[1.0, 1], [1, 1], [1, 0]])):
+        with pytest.raises(ValueError, match=r"frame \d is singular"):
+            CellularSheaf.from_frames(TRIANGLE, frames)
+    with pytest.raises(TypeError, match=r"labels must be whole numbers, got torch\.float32"):
         sheaf.separates(torch.ones(3))
+    with pytest.raises(ValueError, match=r"labels must have shape \(3,\).*got \(2,\)"):
+        sheaf.separates([0, 1])
     with pytest.raises(ValueError, match="need a complex of rank 2"):
         CellularSheaf(TRIANGLE.skeleton(1), 1).cell_holonomies()
     with pytest.raises(ValueError, match=r"maps\[1\]\[0\] is not orthogonal"):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.nn.sheaf import FrameLearner, SheafCochainLayer, SheafLearner
 from topodiff.sheaves import CellularSheaf
+from topodiff.sheaves.maps import multiply
 
 LEARNERS = (SheafLearner, FrameLearner, SheafCochainLayer)
 
@@ -70,10 +71,7 @@ def _sheaf(learner: Any, given: tuple, result: Any) -> CellularSheaf:
         return CellularSheaf.from_frames(complex, result, orthogonal=True)
     maps, weights = result
     family = learner.family
-    if maps is None and weights is not None:
-        maps = torch.ones_like(weights)
-    if weights is not None:
-        maps = maps * weights.reshape(-1, *[1] * (maps.dim() - 1))
+    maps = multiply(weights, maps)
     orthogonal = family.orthogonal and weights is None
     if complex.rank == 0:
         return CellularSheaf(complex, family.stalk_dim)

@@ -127,6 +127,11 @@ class CellEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("init_reduce", init_reduce, ("sum", "mean"))
+        if not isinstance(in_channels, Mapping):
+            raise TypeError(
+                "in_channels must map ranks to numbers of real features, or of categories of their "
+                f"columns, such as {{0: 9}} for 9 real features of vertices; got {in_channels!r}"
+            )
         if 0 not in in_channels:
             raise ValueError(f"in_channels must describe rank 0, got ranks {sorted(in_channels)}")
         self.hidden_channels, self.max_rank = hidden_channels, max_rank

@@ -192,7 +192,7 @@ class BlockDiagonal(LinearOperator):
     def _matrix(self) -> sp.csr_matrix:
         n, d = self.col_shape[0], math.prod(self.col_shape[1:])
         blocks = self.blocks.detach()
-        matrices = to_matrices(blocks, n, d, blocks).cpu().numpy()
+        matrices = to_matrices(blocks, n, d, blocks).cpu().double().numpy()
         if n == 0:
             return sp.csr_matrix((0, 0), dtype=matrices.dtype)
         return sp.bsr_matrix((matrices, range(n), range(n + 1))).tocsr()
@@ -249,7 +249,7 @@ class Congruence(LinearOperator):
 
     def _blocks(self) -> Tensor:
         s = self.scaling.blocks
-        return multiply(s, multiply(self.operator._blocks(), s))  # type: ignore[return-value]
+        return multiply(s, multiply(self.operator._blocks(), s))
 
     def spectral_bound(self) -> float:
         return min(self.bound, super().spectral_bound())

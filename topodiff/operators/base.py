@@ -13,6 +13,7 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
+from topodiff.kernels.precision import at_least_single
 from topodiff.sheaves.maps import to_matrices
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 Number = float | Tensor
+
+
+def _numpy_dtype(dtype: torch.dtype) -> np.dtype:
+    """That of float32 where numpy or scipy have none."""
+    return at_least_single(torch.zeros(0, dtype=dtype)).numpy().dtype
 
 
 class LinearOperator:
@@ -168,9 +174,8 @@ class LinearOperator:
         return self @ torch.eye(self.shape[1], dtype=self._any_dtype(), device=self.device)
 
     def to_scipy(self) -> sp.csr_matrix:
-        """The matrix as scipy CSR, values detached."""
-        dtype = torch.zeros(0, dtype=self._any_dtype()).numpy().dtype
-        return self._matrix().tocsr().astype(dtype)
+        """The matrix as scipy CSR, values detached, and in float32 where the operator has less."""
+        return self._matrix().tocsr().astype(_numpy_dtype(self._any_dtype()))
 
     def to_sparse(self) -> Tensor:
         """The matrix as a sparse CSR tensor, values detached."""
@@ -181,7 +186,7 @@ class LinearOperator:
             return torch.sparse_csr_tensor(
                 torch.from_numpy(m.indptr.astype(np.int64)),
                 torch.from_numpy(m.indices.astype(np.int64)),
-                torch.from_numpy(m.data), m.shape, device=self.device,
+                torch.from_numpy(m.data).to(self._any_dtype()), m.shape, device=self.device,
                 check_invariants=False,
             )  # fmt: skip
 
@@ -213,10 +218,10 @@ class LinearOperator:
             channels = x.shape[1:]
             with torch.no_grad():
                 out = operator._apply(flat.reshape(*operator.col_shape, math.prod(channels)))
-            return out.reshape(operator.shape[0], *channels).cpu().numpy()
+            return at_least_single(out).reshape(operator.shape[0], *channels).cpu().numpy()
 
         return scipy.sparse.linalg.LinearOperator(
-            self.shape, dtype=torch.zeros(0, dtype=dtype).numpy().dtype,
+            self.shape, dtype=_numpy_dtype(dtype),
             matvec=lambda x: product(self, x), rmatvec=lambda x: product(self.T, x),
             matmat=lambda x: product(self, x), rmatmat=lambda x: product(self.T, x),
         )  # fmt: skip

@@ -20,7 +20,7 @@ from topodiff.operators.base import LinearOperator
 from topodiff.operators.coboundary import Coboundary, Gram
 from topodiff.operators.live import Live
 from topodiff.operators.roots import inverse_sqrt
-from topodiff.sheaves.maps import Maps
+from topodiff.sheaves.maps import Maps, multiply
 
 Blocks = tuple[Tensor, Tensor]
 
@@ -68,7 +68,7 @@ def sheaf_blocks(
     tail, head = _ends(kernels.gather(scale, incidence.face))
     factor = tail * head
     if weights is not None:
-        factor = factor * _column(weights, factor)
+        factor = multiply(weights, factor)
     return diagonal * scale.square(), _between(maps, incidence, number, factor)
 
 
@@ -121,10 +121,6 @@ def _ends(of_incidences: Tensor) -> tuple[Tensor, Tensor]:
     return tail, head
 
 
-def _column(weight: Tensor, like: Tensor) -> Tensor:
-    return weight.reshape(weight.shape + (1,) * (like.dim() - weight.dim()))
-
-
 def _plus_identity(diagonal: Tensor) -> Tensor:
     if diagonal.dim() == 3:
         return diagonal + torch.eye(diagonal.shape[-1]).to(diagonal)
@@ -143,7 +139,7 @@ def _diagonal(
     else:
         square = maps.square()
     if weights is not None:
-        square = (square.unflatten(0, (-1, 2)) * _column(weights, square[:, None])).flatten(0, 1)
+        square = multiply(weights.unsqueeze(1).expand(-1, 2).flatten(), square)
     return kernels.gather_reduce(square, i.by_face, i.face_ptr)
 
 
@@ -154,8 +150,4 @@ def _between(maps: Maps, i: Incidence, number: Tensor, factor: Tensor | None) ->
     tail, head = _ends(maps)
     matrices = maps.dim() == 3
     between = kernels.small_matmul(head, tail, transpose_a=True) if matrices else head * tail
-    if factor is None:
-        return -between
-    if factor.dim() > between.dim():
-        return -factor * _column(between, factor)
-    return between * _column(-factor, between)
+    return -between if factor is None else multiply(-factor, between)

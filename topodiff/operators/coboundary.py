@@ -11,11 +11,13 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.operators.algebra import BlockDiagonal, Product, Transpose
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.live import Live
 from topodiff.operators.scaling import WeightPower
 from topodiff.sheaves import CellularSheaf
+from topodiff.sheaves.maps import multiply
 from topodiff.sheaves.sections import block_matrix, incidence_at, sign_maps
 
 Domain = CellComplex | CellularSheaf
@@ -34,8 +36,7 @@ class Coboundary(LinearOperator):
 
     def __init__(self, domain: Domain, rank: int) -> None:
         complex = complex_of(domain)
-        if not -1 <= rank <= complex.rank:
-            raise ValueError(f"coboundaries have ranks -1 to {complex.rank}, got {rank}")
+        whole_number("the rank of a coboundary", rank, -1, complex.rank)
         maps, dtype = None, None
         stalk: tuple[int, ...] = ()
         self.orthogonal = True
@@ -92,8 +93,7 @@ class Coboundary(LinearOperator):
         else:
             square = kernels.small_matmul(maps, maps, transpose_a=not down, transpose_b=down)
         if weight is not None:
-            weight = weight.index_select(0, i.face if down else i.cell)
-            square = square * weight.reshape(-1, *[1] * (square.dim() - 1))
+            square = multiply(weight.index_select(0, i.face if down else i.cell), square)
         if down:
             return kernels.segment_reduce(square, i.cell_ptr)
         return kernels.gather_reduce(square, i.by_face, i.face_ptr)
@@ -109,6 +109,7 @@ class Boundary(Transpose):
     """
 
     def __init__(self, domain: Domain, rank: int) -> None:
+        whole_number("the rank of a boundary", rank, 0, complex_of(domain).rank + 1)
         super().__init__(Coboundary(domain, rank - 1))
 
 
@@ -152,7 +153,7 @@ class Gram(LinearOperator):
         y = delta._product(x, transpose=not self.down)
         weight = self.weight
         if weight is not None:
-            y = weight.to(x.dtype).reshape(-1, *[1] * (y.dim() - 1)) * y
+            y = multiply(weight.to(x.dtype), y)
         return delta._product(y, transpose=self.down)
 
     def _matrix(self) -> sp.csr_matrix:

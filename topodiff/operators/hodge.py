@@ -7,11 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
+from topodiff.operators.algebra import Congruence
 from topodiff.operators.base import LinearOperator
-from topodiff.operators.coboundary import Domain, complex_of, weighted_coboundary
+from topodiff.operators.coboundary import Domain, Gram, complex_of, weighted_coboundary
 from topodiff.operators.krylov import least_squares
+from topodiff.operators.laplacian import Laplacian
 from topodiff.sheaves import CellularSheaf
-from topodiff.sheaves.sections import null_space
+from topodiff.sheaves.near_zero import null_space, rounding_tolerance
 
 
 class HodgeDecomposition(NamedTuple):
@@ -56,7 +59,9 @@ def hodge_decomposition(
         ValueError: for a sheaf with curvature at this rank, where gradients and curls are not
             orthogonal and there is no such decomposition.
     """
-    if isinstance(domain, CellularSheaf) and 1 <= rank < complex_of(domain).rank:
+    top = complex_of(domain).rank
+    whole_number("the rank of a cochain", rank, 0, top)
+    if isinstance(domain, CellularSheaf) and 1 <= rank < top:
         _check_flat(domain, rank + 1)
     below, above = weighted_coboundary(domain, rank - 1), weighted_coboundary(domain, rank)
     shape = above.col_shape
@@ -90,15 +95,23 @@ def harmonic_basis(laplacian: LinearOperator, tol: float | None = None) -> Tenso
     operator.
 
     The k of a Hodge Laplacian is the Betti number of its rank. See
-    :func:`topodiff.sheaves.sections.null_space` for method, tolerance and cost; by default the
-    tolerance forgives the rounding of matrices in single precision.
+    :func:`topodiff.sheaves.near_zero.null_space` for method, tolerance and cost. The matrix is that
+    of the numbers of the operator in double precision, and by default the tolerance forgives their
+    rounding: squared for maps, as which they enter a Laplacian, and once for entries of matrices,
+    as which they enter other operators.
     """
     if not laplacian.positive_semidefinite:
         raise ValueError(
             f"a harmonic basis needs a positive semidefinite operator, got {laplacian}"
         )
-    if tol is None and laplacian.dtype == torch.float32:
-        tol = 10 * torch.finfo(torch.float32).eps
-    basis = torch.from_numpy(null_space(laplacian.to_scipy().astype("float64"), tol))
+    tol = _tolerance(laplacian) if tol is None else tol
+    basis = torch.from_numpy(null_space(laplacian._matrix().tocsr().astype("float64"), tol))
     basis = basis.reshape(*laplacian.row_shape, basis.shape[1])
     return basis.to(laplacian.device, laplacian._any_dtype())
+
+
+def _tolerance(operator: LinearOperator) -> float:
+    n, dtype = operator.shape[0], operator.dtype
+    if dtype is None or isinstance(operator, Laplacian | Gram | Congruence):
+        return rounding_tolerance(n, dtype)
+    return max(10 * torch.finfo(dtype).eps, rounding_tolerance(n, None))

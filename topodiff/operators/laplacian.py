@@ -10,6 +10,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
+from topodiff.complexes.whole import whole_number
 from topodiff.operators.algebra import Congruence, Product
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.blocks import VertexGram
@@ -38,7 +39,8 @@ class Laplacian(LinearOperator):
         up, down: the two terms, before normalisation.
         complex, rank: where the cochains live.
         numbers: the maps and weights in it. They may change in place, as parameters do under an
-            optimiser: every product, matrix and bound is that of their present values.
+            optimiser, or by ``numbers[0].data = other``: every product, matrix and bound is that of
+            their present values. Only changes in place of their ``.data`` are not seen.
     """
 
     symmetric = True
@@ -53,9 +55,7 @@ class Laplacian(LinearOperator):
         dtype: torch.dtype | None,
     ) -> None:
         complex = complex_of(domain)
-        if not 0 <= rank <= complex.rank:
-            raise ValueError(f"Laplacians have ranks 0 to {complex.rank}, got {rank}")
-        check_weights(complex, weights)
+        whole_number("the rank of a Laplacian", rank, 0, complex.rank)
         self.complex, self.rank = complex, rank
         below, own, above = (weights.get(rank + k) for k in (-1, 0, 1))
         delta, under = Coboundary(domain, rank), Coboundary(domain, rank - 1)
@@ -133,22 +133,30 @@ class HodgeLaplacian(Laplacian):
     ) -> None:
         if normalized not in (False, True, "random_walk"):
             raise ValueError(f'normalized must be False, True or "random_walk", got {normalized!r}')
-        if not isinstance(complex, CellComplex):
-            raise TypeError(
-                f"complex must be a CellComplex, got {type(complex).__name__}; a CellularSheaf has "
-                "a SheafLaplacian"
-            )
-        dtype = next((w.dtype for w in (weights or {}).values()), None)
+        if normalized == "random_walk" and weights is not None:
+            raise ValueError('normalized="random_walk" sets the weights itself: give one only')
+        given = {} if weights is None else weights
+        dtype = _checked_dtype(complex, given)
         if normalized == "random_walk":
-            if weights is not None:
-                raise ValueError('normalized="random_walk" sets the weights itself: give one only')
-            weights = _random_walk_weights(complex, rank)
-        super().__init__(complex, rank, weights or {}, normalized is True, dtype)
+            given = _random_walk_weights(complex, rank)
+        super().__init__(complex, rank, given, normalized is True, dtype)
+
+
+def _checked_dtype(complex: CellComplex, weights: Mapping[int, Tensor]) -> torch.dtype | None:
+    """Of the weights, None without any; TypeError or ValueError for a wrong complex or weights."""
+    if not isinstance(complex, CellComplex):
+        raise TypeError(
+            f"complex must be a CellComplex, got {type(complex).__name__}; a CellularSheaf has "
+            "a SheafLaplacian"
+        )
+    check_weights(complex, weights)
+    return next((w.dtype for w in weights.values()), None)
 
 
 def _random_walk_weights(complex: CellComplex, rank: int) -> dict[int, Tensor]:
     """Weights 1 / m for cells with m faces, number of cofaces (at least 1) for the cells of
     ``rank``, and on their faces the sum of m times that."""
+    whole_number("the rank of a Laplacian", rank, 0, complex.rank)
 
     def degrees(ptr: Tensor) -> Tensor:
         return ptr.diff().double().clamp(min=1)
@@ -187,6 +195,7 @@ class SheafLaplacian(Laplacian):
                 f"sheaf must be a CellularSheaf, got {type(sheaf).__name__}; a complex alone has a "
                 "HodgeLaplacian"
             )
+        check_weights(sheaf.complex, sheaf.weights)  # which may have changed
         super().__init__(sheaf, rank, sheaf.weights, normalized, sheaf.dtype)
         self.sheaf = sheaf
 
@@ -236,7 +245,7 @@ class GraphLaplacian(Laplacian):
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(kinds)}; got {kind!r}")
         by_rank = {} if weights is None else {1: weights}
-        dtype = None if weights is None else weights.dtype
+        dtype = _checked_dtype(complex, by_rank)
         super().__init__(complex, 0, by_rank, kind == "symmetric", dtype)
         self.kind = kind
         if kind == "random_walk":

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels import small_matmul
+from topodiff.kernels.precision import at_least_single
 
 
 class Eigen(NamedTuple):
@@ -29,7 +30,8 @@ def inverse_sqrt(blocks: Tensor, *, check: bool = True, eigen: Eigen | None = No
     """``M^{-1/2}`` of (n,) numbers, (n, d) diagonals or (n, d, d) symmetric blocks.
 
     On the kernel of M (below d eps times its largest eigenvalue), as on an isolated vertex, the
-    result is 0: a pseudo-inverse, whose kernel counts as constant in the gradient.
+    result is 0: a pseudo-inverse, whose kernel counts as constant in the gradient. Of blocks in
+    float16 and bfloat16 it is computed in float32.
 
     Args:
         blocks: M.
@@ -42,7 +44,7 @@ def inverse_sqrt(blocks: Tensor, *, check: bool = True, eigen: Eigen | None = No
     """
     if blocks.dim() == 3:
         eigen = decompose(blocks.detach()) if eigen is None else eigen
-        return _InverseSqrt.apply(blocks, *eigen)
+        return _InverseSqrt.apply(at_least_single(blocks), *eigen).to(blocks.dtype)
     if check:
         check_finite(blocks)
     zero = blocks <= 0
@@ -50,14 +52,14 @@ def inverse_sqrt(blocks: Tensor, *, check: bool = True, eigen: Eigen | None = No
 
 
 def decompose(blocks: Tensor) -> Eigen:
-    """Of (n, d, d) symmetric blocks, without gradients.
+    """Of (n, d, d) symmetric blocks, without gradients, at least in float32.
 
     Raises:
         ValueError: for a block that is not finite.
     """
     # eigh of something else than numbers may raise, or not
     check_finite(blocks)
-    values, vectors = torch.linalg.eigh(blocks)
+    values, vectors = torch.linalg.eigh(at_least_single(blocks))
     rounding = blocks.shape[-1] * torch.finfo(blocks.dtype).eps
     positive = values > rounding * values[..., -1:].clamp(min=0)
     root = torch.where(positive, values, 1.0).sqrt()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from topodiff.complexes.whole import whole_number
 from topodiff.operators.base import LinearOperator
+from topodiff.sheaves.near_zero import lowest
 
 _DENSE = 300
 _LARGEST_DENSE = 10_000
@@ -81,9 +82,9 @@ def eigenvalues(
     """Rising eigenvalues of a symmetric operator: all, or the k smallest or largest.
 
     All of them, or most, and those of up to 300 rows come from the dense matrix (so at most 10,000
-    rows); others from scipy's sparse eigensolver (implicitly restarted Lanczos), the smallest of a
-    positive semidefinite operator with one LU factorisation. The sparse solver may count an
-    eigenvalue that is repeated less often than it occurs.
+    rows); the smallest of a positive semidefinite operator from
+    :func:`topodiff.sheaves.near_zero.lowest`; others from scipy's sparse eigensolver (implicitly
+    restarted Lanczos), which may count an eigenvalue that is repeated less often than it occurs.
 
     Args:
         operator: symmetric.
@@ -93,7 +94,7 @@ def eigenvalues(
 
     Raises:
         ValueError: for an operator that is not known to be symmetric or holds numbers that are not
-            finite, k out of range, or all eigenvalues of one with more than 10,000 rows.
+            finite, k out of range, or all or many eigenvalues of one with more than 10,000 rows.
     """
     if not operator.symmetric:
         raise ValueError(f"eigenvalues are found for symmetric operators, got {operator}")
@@ -110,7 +111,7 @@ def eigenvalues(
         found = np.linalg.eigvalsh(matrix.toarray())
         found = found if k is None else found[:k] if smallest else found[n - k :]
     elif smallest and operator.positive_semidefinite:
-        found = _near_zero(matrix, k, seed)[0]
+        found = lowest(matrix, k, seed)[0]
     else:
         start = np.random.default_rng(seed).standard_normal(n)
         which = "SA" if smallest else "LA"
@@ -119,18 +120,10 @@ def eigenvalues(
 
 
 def _finite_matrix(operator: LinearOperator) -> sp.csr_matrix:
-    matrix = operator.to_scipy().astype(np.float64)
+    matrix = operator._matrix().tocsr().astype(np.float64)
     if not np.isfinite(matrix.data).all():
         raise ValueError(f"the matrix of {operator} is not finite: {_HINT}")
     return matrix
-
-
-def _near_zero(matrix: sp.csr_matrix, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k smallest eigenvalues of a positive semidefinite matrix, and vectors, in any order."""
-    start = np.random.default_rng(seed).standard_normal(matrix.shape[0])
-    # a little below zero, where the matrix has an inverse
-    shift = -1e-6 * (float(abs(matrix).sum(axis=1).max()) or 1.0)
-    return scipy.sparse.linalg.eigsh(matrix.tocsc(), k, sigma=shift, v0=start)
 
 
 def spectral_embedding(operator: LinearOperator, k: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -138,25 +131,18 @@ def spectral_embedding(operator: LinearOperator, k: int, seed: int = 0) -> tuple
     positive semidefinite operator.
 
     Every vector has its largest entry positive, which fixes the sign where the eigenvalue is
-    simple. Up to 300 rows by dense, above by scipy's sparse eigensolver with one LU factorisation.
+    simple. See :func:`topodiff.sheaves.near_zero.lowest` for method and cost.
 
     Raises:
         ValueError: for an operator without the tags or with numbers that are not finite, or k out
-            of range.
+            of range, or large for one with more than 10,000 rows.
     """
     if not operator.positive_semidefinite:
         raise ValueError(f"an embedding needs a positive semidefinite operator, got {operator}")
     n = operator.shape[0]
     if not 1 <= k <= n:
         raise ValueError(f"k must be 1 to {n}, the number of rows, got {k}")
-    matrix = _finite_matrix(operator)
-    if n <= _DENSE or k > n // 2:
-        values, vectors = np.linalg.eigh(matrix.toarray())
-        values, vectors = values[:k], vectors[:, :k]
-    else:
-        values, vectors = _near_zero(matrix, k, seed)
-        order = np.argsort(values)
-        values, vectors = values[order], vectors[:, order]
+    values, vectors = lowest(_finite_matrix(operator), k, seed)
     largest = vectors[np.abs(vectors).argmax(0), np.arange(k)]
     vectors = vectors * np.where(largest < 0, -1.0, 1.0)
     dtype, device = operator._any_dtype(), operator.device

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes.incidence import count_to_ptr, segment_positions
+from topodiff.complexes.whole import whole_number
 from topodiff.sheaves.maps import multiply, take, to_matrices
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ def curvature(sheaf: CellularSheaf, rank: int) -> Curvature:
         ValueError: unless 2 <= rank <= rank of the complex, or where maps are missing.
     """
     complex = sheaf.complex
-    if not 2 <= rank <= complex.rank:
-        raise ValueError(f"curvature has ranks 2 to {complex.rank}, asked for {rank}")
+    whole_number("the rank of a curvature", rank, 2, complex.rank)
     upper, lower = complex.incidence(rank), complex.incidence(rank - 1)
     first = lower.cell_ptr[upper.face]
     count = lower.cell_ptr[upper.face + 1] - first

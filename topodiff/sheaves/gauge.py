@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from topodiff.complexes.whole import whole_number
 from topodiff.sheaves.maps import Maps, check_maps, inverse, multiply, take
 
 if TYPE_CHECKING:
@@ -23,19 +24,25 @@ def gauge_transform(
 
     Args:
         sheaf: any sheaf.
-        gauges: rank -> (n_r, d, d), (n_r, d) or (n_r,) invertible; a tensor for vertices alone.
+        gauges: rank -> (n_r, d, d), (n_r, d) or (n_r,) invertible, of the dtype of the sheaf; a
+            tensor for vertices alone.
         orthogonal: promise that gauges are orthogonal; a sheaf of orthogonal maps stays one.
 
     Raises:
-        TypeError, ValueError: wrong shape, dtype or device, or a singular gauge.
+        TypeError, ValueError: wrong rank, shape, dtype or device, or a gauge that is singular or
+            not finite.
     """
     from topodiff.sheaves.sheaf import CellularSheaf
 
     g: dict[int, Tensor] = dict(gauges) if isinstance(gauges, Mapping) else {0: gauges}
     complex = sheaf.complex
     for r, change in g.items():
-        check_maps(f"gauges[{r}]", change, complex.num_cells(r), sheaf.stalk_dim, sheaf.device)
-    back = {r: inverse(change, orthogonal) for r, change in g.items()}
+        n = complex.num_cells(whole_number("the rank of a gauge", r, 0, complex.rank))
+        check_maps(f"gauges[{r}]", change, f"{r}-cells", n, sheaf.stalk_dim, sheaf.device)
+    dtypes = {t.dtype for t in g.values() if t is not None} | ({sheaf.dtype} - {None})
+    if len(dtypes) > 1:
+        raise TypeError(f"gauges and the sheaf must share one dtype, got {dtypes}: use .to(dtype)")
+    back = {r: inverse(change, orthogonal, "gauge") for r, change in g.items()}
     maps: dict[int, Maps] = {}
     for r, old in sheaf.maps.items():
         incidence = complex.incidence(r)

@@ -6,34 +6,64 @@ or (nnz, d, d). Functions here keep the cheapest form that can hold their result
 
 from __future__ import annotations
 
+from typing import overload
+
 import torch
 from torch import Tensor
 
+from topodiff.complexes.lasting import transformed
 from topodiff.kernels.precision import at_least_single
 
 Maps = Tensor | None
 
 
-def check_maps(name: str, maps: Maps, nnz: int, stalk_dim: int, device: torch.device) -> None:
-    """TypeError or ValueError unless ``maps`` is one of the four forms on ``device``."""
+def check_maps(
+    name: str,
+    maps: Maps,
+    places: str,
+    count: int,
+    stalk_dim: int,
+    device: torch.device,
+    *,
+    scalars: bool = True,
+) -> None:
+    """TypeError or ValueError unless ``maps`` has one of the four forms, of finite numbers, on
+    ``device``; ``places`` are what there are ``count`` of."""
     if maps is None:
         return
     if not isinstance(maps, Tensor) or not maps.is_floating_point():
         given = maps.dtype if isinstance(maps, Tensor) else type(maps).__name__
         raise TypeError(f"{name} must be a floating-point tensor or None, got {given}")
-    d = stalk_dim
-    if maps.shape not in ((nnz,), (nnz, d), (nnz, d, d)):
+    n, d = count, stalk_dim
+    if maps.shape not in ((n,), (n, d), (n, d, d))[not scalars :]:
         raise ValueError(
-            f"{name} must have shape ({nnz},) for scalars, ({nnz}, {d}) for diagonals or "
-            f"({nnz}, {d}, {d}), one map for each incidence of stalk_dim {d}; "
+            f"{name} must have shape {f'({n},) for scalars, ' if scalars else ''}({n}, {d}) for "
+            f"diagonals or ({n}, {d}, {d}), one map for each of {n} {places}, of stalk_dim {d}; "
             f"got {tuple(maps.shape)}"
         )
     if maps.device != device:
         raise ValueError(
             f"{name} is on {maps.device}, the complex on {device}: move one of them with .to()"
         )
+    check_finite(name, maps)
 
 
+def check_finite(name: str, maps: Tensor) -> None:
+    """ValueError names the first map that is not finite. It waits for a GPU; transforms and
+    compilation, which have no numbers yet, go without."""
+    if torch.compiler.is_compiling() or transformed():
+        return
+    if bool(maps.detach().sum().isfinite()):  # as of finite numbers, in a tenth of the time
+        return
+    good = maps.detach().isfinite()
+    if not bool(good.all()):
+        raise ValueError(f"{name}[{int((~good).nonzero()[0, 0])}] is not finite")
+
+
+@overload
+def multiply(a: Tensor, b: Tensor) -> Tensor: ...
+@overload
+def multiply(a: Maps, b: Maps) -> Maps: ...
 def multiply(a: Maps, b: Maps) -> Maps:
     """``a b``, entry by entry (b acts first)."""
     if a is None or b is None:
@@ -60,11 +90,11 @@ def transpose(maps: Maps) -> Maps:
     return maps.mT if maps is not None and maps.dim() == 3 else maps
 
 
-def inverse(maps: Maps, orthogonal: bool = False) -> Maps:
+def inverse(maps: Maps, orthogonal: bool = False, name: str = "map") -> Maps:
     """The inverse maps; of float16 and bfloat16 computed in float32.
 
     Raises:
-        ValueError: for a singular map, with its position.
+        ValueError: for a singular map, with its name and position.
     """
     if maps is None:
         return None
@@ -77,7 +107,7 @@ def inverse(maps: Maps, orthogonal: bool = False) -> Maps:
         found, info = torch.linalg.inv_ex(at_least_single(maps))
         singular = info != 0
     if bool(singular.any()):
-        raise ValueError(f"map {int(singular.nonzero()[0, 0])} is singular and has no inverse")
+        raise ValueError(f"{name} {int(singular.nonzero()[0, 0])} is singular and has no inverse")
     return found.to(maps.dtype)
 
 

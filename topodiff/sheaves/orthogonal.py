@@ -18,33 +18,24 @@ MAX_CLOSED_FORM = 4
 
 @dataclass(frozen=True)
 class Family:
-    """A parametrisation: its map (params, d) -> (..., d, d), where it exists, what it reaches."""
+    """A parametrisation: its map (params, d) -> (..., d, d), and where it exists."""
 
     matrix: Callable[[Tensor, int], Tensor]
-    reach: str
     dims: tuple[int, ...] = ()
     num_params: Callable[[int], int] = num_entries
 
 
-_ALL = "all of SO(d)"
-_GIVENS = f"{_ALL}; two angles act alike where an angle between them is a quarter turn"
-_QUATERNION = f"{_ALL}, twice; gradient 0 at the one point p = (-1, 0, 0, 0)"
 _FAMILIES = {
-    "cayley": Family(rotations.cayley, "rotations without an angle of pi; those are a limit"),
-    "exp": Family(exponential.exponential, _ALL),
-    "householder": Family(
-        rotations.rotation, "all but a set of measure zero, which is a limit; -1 for d = 2"
-    ),
-    "givens": Family(givens.givens, _GIVENS),
-    "angle": Family(exponential.exponential, _ALL, (2,)),
-    "rodrigues": Family(exponential.exponential, _ALL, (3,)),
-    "euler": Family(givens.givens, _GIVENS, (3,)),
-    "quaternion": Family(quaternions.quaternion, _QUATERNION, (3, 4), lambda d: 4 * (d - 2)),
+    "cayley": Family(rotations.cayley),
+    "exp": Family(exponential.exponential),
+    "householder": Family(rotations.rotation),
+    "givens": Family(givens.givens),
+    "angle": Family(exponential.exponential, (2,)),
+    "rodrigues": Family(exponential.exponential, (3,)),
+    "euler": Family(givens.givens, (3,)),
+    "quaternion": Family(quaternions.quaternion, (3, 4), lambda d: 4 * (d - 2)),
 }
-_REFLECTIONS = Family(
-    rotations.reflections,
-    "one component of O(d), of determinant (-1)^d, but for a set of measure zero, which is a limit",
-)
+_REFLECTIONS = Family(rotations.reflections)
 
 
 class SpecialOrthogonal:
@@ -67,6 +58,11 @@ class SpecialOrthogonal:
     quaternion 3, 4          4, 8                all, twice, without singular points but one
     ========== ============= =================== =================================================
 
+    What cayley and householder miss is a limit of what they reach, as parameters grow. Two angles
+    of givens act alike where an angle between them is a quarter turn. The singular point of
+    quaternion is p = (-1, 0, 0, 0), where the gradient is 0. Above d = 4 exp has no closed form:
+    its linear solves and squarings are for few matrices.
+
     Args:
         dim: d >= 1; there are no parameters for d = 1.
         method: a name above. By default ``exp`` up to d = 4, where it has a closed form, and
@@ -75,7 +71,6 @@ class SpecialOrthogonal:
     Attributes:
         num_params: length of the last dimension of ``params``.
         determinant: of all results, +1.
-        reach: which rotations the method reaches, in words.
 
     Raises:
         ValueError: for d < 1, an unknown method, a method that d does not have.
@@ -96,7 +91,6 @@ class SpecialOrthogonal:
         if dims and dim not in dims:
             raise ValueError(f"method {method!r} exists for d = {dims} only, got d = {dim}")
         self.num_params = self._family.num_params(dim)
-        self.reach = self._family.reach
 
     def _choose(self) -> Family:
         return _FAMILIES[self.method]
@@ -132,7 +126,8 @@ class Orthogonal(SpecialOrthogonal):
 
     As :class:`SpecialOrthogonal`, but for ``householder``, the default: the plain product of d
     reflections, of determinant (-1)^d, as in the published sheaf models (Bodnar et al. 2022). Its
-    value at zero parameters is -I.
+    value at zero parameters is -I, and it reaches all of that determinant but a set of measure
+    zero, which is a limit. With every other method both classes are the same, of determinant +1.
     """
 
     def __init__(self, dim: int, method: str | None = "householder") -> None:

@@ -7,7 +7,7 @@ others (Bodnar et al., Neural Sheaf Diffusion, NeurIPS 2022, definition 7 and pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,46 +15,51 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.whole import whole_number, whole_numbers
 
 if TYPE_CHECKING:
     from topodiff.sheaves.sheaf import CellularSheaf
 
 _MARGIN = 1e-6
+Labels = Tensor | np.ndarray | Sequence[int]
 
 
-def separates(sheaf: CellularSheaf, labels: Tensor, trials: int = 3, seed: int = 0) -> bool:
+def separates(sheaf: CellularSheaf, labels: Labels, trials: int = 3, seed: int = 0) -> bool:
     """Whether the limits of ``trials`` random states are linearly separable by class.
 
     Args:
         sheaf: on a connected graph; its limits are projections onto ``sheaf.global_sections()``.
-        labels: (n_0,) integers, the class of each vertex.
+        labels: (n_0,) integers, the class of each vertex: a tensor, an array or a list.
         trials: random normal states with one channel; all must be separable.
         seed: of the random states.
+
+    Raises:
+        TypeError, ValueError: for labels that are no integers or of another shape.
     """
     return all(all(kept) for kept in _separated(sheaf, labels, trials, seed))
 
 
 def separation_power(
-    sheaf: CellularSheaf, labels: Tensor, trials: int = 3, seed: int = 0
+    sheaf: CellularSheaf, labels: Labels, trials: int = 3, seed: int = 0
 ) -> dict[int, float]:
     """For each class the share of the trials whose limit has a hyperplane that parts it from the
     others; arguments as for :func:`separates`, which holds if all shares are 1."""
     found = list(zip(*_separated(sheaf, labels, trials, seed), strict=True))
     return {
         int(label): sum(kept) / len(kept)
-        for label, kept in zip(labels.unique(), found, strict=True)
+        for label, kept in zip(whole_numbers("labels", labels).unique(), found, strict=True)
     }
 
 
 def _separated(
-    sheaf: CellularSheaf, labels: Tensor, trials: int, seed: int
+    sheaf: CellularSheaf, labels: Labels, trials: int, seed: int
 ) -> Iterator[tuple[bool, ...]]:
     """For each trial: is each class separable in the limit?"""
-    if labels.shape != (sheaf.complex.shape[0],) or labels.is_floating_point():
+    labels = whole_numbers("labels", labels)
+    if labels.shape != (sheaf.complex.shape[0],):
         raise ValueError(
-            f"labels must be ({sheaf.complex.shape[0]},) integers, one for each vertex; "
-            f"got {labels.dtype} {tuple(labels.shape)}"
+            f"labels must have shape ({sheaf.complex.shape[0]},), one for each vertex; "
+            f"got {tuple(labels.shape)}"
         )
     whole_number("trials", trials, 1)
     basis = sheaf.global_sections().double().cpu()

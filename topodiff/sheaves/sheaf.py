@@ -11,7 +11,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex
 from topodiff.complexes.whole import whole_number
 from topodiff.sheaves import curvature, gauge, sections, separation, transport
-from topodiff.sheaves.maps import Maps, check_maps, to_matrices
+from topodiff.sheaves.maps import Maps, check_finite, check_maps, inverse, to_matrices
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -37,7 +37,8 @@ class CellularSheaf:
         it.
 
     Raises:
-        TypeError, ValueError: for wrong dtypes, shapes, devices, or ``stalk_dim`` < 1.
+        TypeError, ValueError: for wrong dtypes, shapes, devices, numbers that are not finite, or
+            ``stalk_dim`` < 1.
     """
 
     def __init__(
@@ -66,10 +67,10 @@ class CellularSheaf:
         ranks = range(1, self.complex.rank + 1)
         for r, maps in self.maps.items():
             if r not in ranks:
-                raise ValueError(f"maps[{r}] given, but the complex has rank {self.complex.rank}")
+                raise ValueError(f"maps[{r!r}] given, but the complex has rank {self.complex.rank}")
             incidence = self.complex.incidence(r)
             device = incidence.face.device
-            check_maps(f"maps[{r}]", maps, incidence.nnz, self.stalk_dim, device)
+            check_maps(f"maps[{r}]", maps, "incidences", incidence.nnz, self.stalk_dim, device)
         check_weights(self.complex, self.weights)
         dtypes = {t.dtype for t in self._numbers()}
         if len(dtypes) > 1:
@@ -82,7 +83,12 @@ class CellularSheaf:
 
     @classmethod
     def from_frames(
-        cls, complex: CellComplex, frames: Tensor, *, orthogonal: bool = False
+        cls,
+        complex: CellComplex,
+        frames: Tensor,
+        *,
+        weights: Mapping[int, Tensor] | Tensor | None = None,
+        orthogonal: bool = False,
     ) -> CellularSheaf:
         """Flat bundle: vertex v sees the one global space R^d through its frame, ``F_{v<e} = O_v``.
 
@@ -91,15 +97,21 @@ class CellularSheaf:
 
         Args:
             frames: (n_0, d, d), or (n_0, d), of invertible maps.
+            weights: as for the class.
             orthogonal: promise that they are orthogonal.
+
+        Raises:
+            TypeError, ValueError: as the class, and for a singular frame.
         """
         if not isinstance(frames, Tensor) or frames.dim() not in (2, 3):
             raise ValueError("frames must be a tensor of shape (n_0, d, d) or (n_0, d)")
-        check_maps("frames", frames, complex.shape[0], frames.shape[-1], complex.device)
+        place = ("vertices", complex.shape[0], frames.shape[-1], complex.device)
+        check_maps("frames", frames, *place, scalars=False)
+        inverse(frames, orthogonal, "frame")
         maps: dict[int, Maps] = dict.fromkeys(range(2, complex.rank + 1))
         if complex.rank >= 1:
             maps[1] = frames.index_select(0, complex.incidence(1).face)
-        return cls(complex, frames.shape[-1], maps, orthogonal=orthogonal)
+        return cls(complex, frames.shape[-1], maps, weights=weights, orthogonal=orthogonal)
 
     @classmethod
     def from_transport(
@@ -107,20 +119,21 @@ class CellularSheaf:
         complex: CellComplex,
         transports: Tensor,
         *,
-        weights: Tensor | None = None,
+        weights: Mapping[int, Tensor] | Tensor | None = None,
         orthogonal: bool = False,
     ) -> CellularSheaf:
         """Sheaf on the graph with the given maps from tail to head: ``F_tail = T_e, F_head = I``.
 
         Args:
             transports: (n_1, d, d), or (n_1, d).
-            weights: (n_1,) positive, or none.
+            weights: as for the class.
             orthogonal: promise that they are orthogonal: a connection, or O(d)-bundle.
         """
         if not isinstance(transports, Tensor) or transports.dim() not in (2, 3):
             raise ValueError("transports must be a tensor of shape (n_1, d, d) or (n_1, d)")
         stalk_dim = transports.shape[-1]
-        check_maps("transports", transports, complex.num_cells(1), stalk_dim, complex.device)
+        place = ("edges", complex.num_cells(1), stalk_dim, complex.device)
+        check_maps("transports", transports, *place, scalars=False)
         one = torch.ones(stalk_dim) if transports.dim() == 2 else torch.eye(stalk_dim)
         head = one.to(transports).expand_as(transports)
         maps = torch.stack([transports, head], 1).flatten(0, 1)
@@ -154,12 +167,11 @@ class CellularSheaf:
         return to_matrices(self.restriction_maps(rank), nnz, self.stalk_dim, like)
 
     def validate(self) -> CellularSheaf:
-        """ValueError names the first map that is not finite, or not orthogonal as was promised."""
+        """ValueError names the first map that is not finite now, or not orthogonal as was
+        promised."""
         for r in self.maps:
             matrices = self.restriction_matrices(r).detach()
-            bad = ~matrices.isfinite().flatten(1).all(1)
-            if bool(bad.any()):
-                raise ValueError(f"maps[{r}][{int(bad.nonzero()[0])}] is not finite")
+            check_finite(f"maps[{r}]", matrices)
             if self.orthogonal:
                 square = matrices.mT @ matrices
                 error = (square - torch.eye(self.stalk_dim).to(square)).flatten(1).norm(dim=1)
@@ -218,14 +230,14 @@ class CellularSheaf:
 
     def coboundary_matrix(self, rank: int) -> sp.csr_matrix:
         """``delta`` of rank -> rank + 1, (n_{rank+1} d x n_rank d), stalk index fastest, no
-        weights."""
+        weights, in double precision."""
         return sections.coboundary_matrix(self, rank)
 
     def global_sections(self, tol: float | None = None) -> Tensor:
         """(n_0, d, k) orthonormal basis of ``H^0 = ker delta_0``; see :mod:`.sections`."""
         return sections.global_sections(self, tol)
 
-    def separates(self, labels: Tensor, trials: int = 3, seed: int = 0) -> bool:
+    def separates(self, labels: separation.Labels, trials: int = 3, seed: int = 0) -> bool:
         """Whether diffusion separates the classes in the limit; see :mod:`.separation`."""
         return separation.separates(self, labels, trials, seed)
 
@@ -233,14 +245,17 @@ class CellularSheaf:
 def check_weights(complex: CellComplex, weights: Mapping[int, Tensor]) -> None:
     """TypeError or ValueError unless weights are positive and finite, one for each cell of a
     rank."""
+    if not isinstance(weights, Mapping):
+        raise TypeError(f"weights must map ranks to tensors, got {type(weights).__name__}")
     for r, w in weights.items():
+        whole_number("the rank of weights", r, 0, complex.rank)
         if not isinstance(w, Tensor) or not w.is_floating_point():
             given = w.dtype if isinstance(w, Tensor) else type(w).__name__
             raise TypeError(f"weights[{r}] must be a floating-point tensor, got {given}")
-        if not 0 <= r <= complex.rank or w.shape != (complex.num_cells(r),):
+        if w.shape != (complex.num_cells(r),):
             raise ValueError(
-                f"weights[{r}] must have shape ({complex.num_cells(r)},), one for each {r}-cell of "
-                f"ranks 0 to {complex.rank}; got {tuple(w.shape)}"
+                f"weights[{r}] must have shape ({complex.num_cells(r)},), one for each {r}-cell; "
+                f"got {tuple(w.shape)}"
             )
         if w.device != complex.device:
             raise ValueError(f"weights[{r}] is on {w.device}, the complex on {complex.device}")

@@ -17,6 +17,7 @@ from topodiff import kernels
 from topodiff.complexes import outlasting
 from topodiff.complexes.lasting import transformed
 from topodiff.operators import LinearOperator
+from topodiff.operators.live import present
 
 _FEWEST_PRODUCTS = 16
 
@@ -111,13 +112,13 @@ class _Same:
 
 
 def _contents(value: Any, seen: set[int]) -> Any:
-    """What to compare: an operator by its attributes, a tensor by its identity and version, which
-    another one has after a change in place."""
+    """What to compare: an operator by its attributes, a tensor by its identity and its numbers, as
+    far as :func:`topodiff.operators.live.present` can tell."""
     if isinstance(value, _VALUES):
         return value
     if isinstance(value, Tensor):
         # tensors of inference mode have no versions: they may be others each time
-        return object() if value.is_inference() else (_Same(value), value._version)
+        return object() if value.is_inference() else (_Same(value), *present(value))
     if isinstance(value, (list, tuple)):
         return tuple(_contents(item, seen) for item in value)
     if isinstance(value, dict):

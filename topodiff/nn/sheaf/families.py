@@ -35,7 +35,8 @@ class MapFamily:
         name: one of :data:`MAP_FAMILIES`.
         stalk_dim: d.
         parametrization: of rotations, a method of :class:`topodiff.sheaves.Orthogonal`; by default
-            ``householder`` for O(d), and that of ``SpecialOrthogonal`` for SO(d).
+            ``householder`` for O(d), and that of ``SpecialOrthogonal`` for SO(d). With another than
+            ``householder`` O(d) and SO(d) are the same.
 
     Attributes:
         num_params: of one map.

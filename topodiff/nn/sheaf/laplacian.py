@@ -10,7 +10,7 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import CellComplex, Incidence, keep
 from topodiff.operators.blocks import Blocks, sheaf_blocks
-from topodiff.sheaves.maps import Maps
+from topodiff.sheaves.maps import Maps, multiply
 from topodiff.sheaves.sections import incidence_at
 
 Normalization = bool | str
@@ -110,7 +110,7 @@ def sheaf_operator(
         return graph._replace(blocks=kernels.transports(maps, graph.blocks))
     assert maps is not None, "only identity maps are None, and they are orthogonal"
     if weights is not None:
-        maps = maps * weights.reshape(-1, *[1] * (maps.dim() - 1))
+        maps = multiply(weights, maps)
     return BlockOperator(incidence, *sheaf_blocks(maps, incidence, normalized=normalized))
 
 
