@@ -40,7 +40,7 @@ class CINLayer(nn.Module):
         in_channels: width of the input cochains.
         hidden_channels: width inside and of the result.
         max_rank: parameters exist for the ranks 0..max_rank.
-        norm: ``"batch"``, ``"layer"`` or ``"none"``.
+        norm: ``"batch"``, ``"clipped"``, ``"layer"`` or ``"none"``, see :class:`NormActivation`.
         activation: one of ``kernels.ACTIVATIONS``.
         coface_features: whether messages see the shared cell; if not, they are ``x_j`` itself.
         lower_messages: whether cells that share a face exchange messages.
