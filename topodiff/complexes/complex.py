@@ -12,6 +12,7 @@ from torch import Tensor
 from topodiff.complexes import batching, cells, describe, homology, relations, storage, validation
 from topodiff.complexes.incidence import Incidence
 from topodiff.complexes.relations import Adjacency
+from topodiff.complexes.whole import whole_number
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -191,9 +192,7 @@ class CellComplex:
 
     def skeleton(self, rank: int) -> CellComplex:
         """The subcomplex of all cells of at most ``rank``, with their data."""
-        if rank < 0:
-            raise ValueError(f"the rank of a skeleton is at least 0, got {rank}")
-        return batching.restrict(self, min(rank, self.rank))
+        return batching.restrict(self, min(whole_number("rank", rank, 0), self.rank))
 
     def validate(self) -> CellComplex:
         """Check every contract of the class; ValueError names the first violation. Returns self."""
