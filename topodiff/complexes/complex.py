@@ -39,7 +39,8 @@ class CellComplex:
         ptr: for a disjoint union of B complexes, per rank the (B + 1,) first cell of each.
         ranks: (B,) the rank of each complex in the union; the largest rank for all if omitted.
         x: cochains, rank -> tensor (n_r, ...).
-        weights: rank -> tensor (n_r, ...).
+        weights: rank -> tensor (n_r, ...). Operators and models use none of them unless they are
+            handed on, as in ``HodgeLaplacian(K, 0, weights={1: K.weights[1]})``.
         labels: rank -> tensor (n_r, ...).
         positions: (n_0, dim) coordinates of the vertices.
         y: (B, ...) one row per complex.
