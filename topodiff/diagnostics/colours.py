@@ -7,6 +7,9 @@ Cellular, 2021). Colours number classes of equal cells, they are no hashes: the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count
+
 import torch
 from torch import Tensor
 
@@ -36,14 +39,13 @@ def colour_refinement(complex: CellComplex, rounds: int | None = None) -> list[T
     Raises:
         ValueError: for ``rounds`` that is no whole number >= 0; features that are not finite.
     """
-    left = None if rounds is None else whole_number("rounds", rounds, 0)
+    steps: Iterable[int] = count() if rounds is None else range(whole_number("rounds", rounds, 0))
     colours = [_start(complex, r) for r in range(complex.rank + 1)]
-    while left is None or left > 0:
+    for _ in steps:
         finer = refine(complex, colours)
         if [len(c.first) for c in finer] == [len(c.first) for c in colours]:
             break
         colours = finer
-        left = None if left is None else left - 1
     return [c.of for c in colours]
 
 
