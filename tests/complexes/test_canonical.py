@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from spaces import cube, cube_boundaries, torus_7
 
 from topodiff.complexes import CellComplex, batch, canonical_form
-from topodiff.complexes.renumber import renumber as renumber_by
+from topodiff.complexes.permute import permute_vertices
 from topodiff.testing import assert_complex_equal, renumber, reorient
 from topodiff.testing.strategies import complexes
 
@@ -85,12 +85,12 @@ def test_renumbered_vertices_give_the_same_cells(complex, seed):
 )
 def test_orders_that_are_no_permutations_are_named(order, error, message):
     with pytest.raises(error, match=message):
-        renumber_by(torus_7(), torch.tensor(order))
+        permute_vertices(torus_7(), torch.tensor(order))
 
 
 def test_unions_are_not_renumbered_as_one():
     with pytest.raises(ValueError, match="takes one complex, got a union of 2"):
-        renumber_by(batch([torus_7(), torus_7()]), torch.arange(14))
+        permute_vertices(batch([torus_7(), torus_7()]), torch.arange(14))
 
 
 @given(complexes(), seeds)

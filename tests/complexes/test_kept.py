@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -69,6 +71,18 @@ def test_it_outlasts_transforms_of_functions(transform, rank):
     transform(function)(torch.ones(3, 3) if transform is torch.func.vmap else torch.ones(3))
     assert not any(map(is_wrapped, found))
     assert found[0].tolist() == [1, 3, 5]
+
+
+def test_names_inside_torch_may_change():
+    code = (
+        "import torch\n"
+        "del torch._functorch.pyfunctorch.temporarily_clear_interpreter_stack\n"
+        "import topodiff as td\n"
+        "K = td.CellComplex.from_simplices([[0, 1, 2]])\n"
+        "print(td.nn.CIN({0: 1}, 4, 1)(K.replace(x={0: torch.ones(3, 1)})).shape)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "torch.Size([1, 1])" in run.stdout, run.stderr
 
 
 def test_compiled_code_does_not_depend_on_what_others_keep():

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from safetensors.torch import save_file
 from spaces import cube, torus_7
 
 from topodiff.complexes import CellComplex, batch
+from topodiff.complexes.files import replacing
 from topodiff.testing import assert_complex_equal
 from topodiff.testing.strategies import batches, complexes, with_data
 
@@ -49,6 +51,24 @@ def test_saving_leaves_one_ordinary_file(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["k"]
     assert (tmp_path / "k").stat().st_mode & 0o777 == 0o644
     assert CellComplex.load(tmp_path / "k").equals(cube(3))
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    with contextlib.suppress(KeyError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
+    assert path.read_text() == "old"
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with replacing(link) as temporary:
+        temporary.write_text("new")
+        with ThreadPoolExecutor(1) as pool:  # of the same process, at the same time
+            pool.submit(lambda: cube(3).save(path)).result()
+    assert link.is_symlink()
+    assert path.read_text() == "new"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link"]
 
 
 def test_no_byte_can_change_unnoticed(tmp_path):

@@ -134,3 +134,9 @@ def test_wrong_data_are_named(data, error, message):
 def test_validate_returns_the_complex():
     complex = with_data(cube(4))
     assert complex.validate() is complex
+
+
+@pytest.mark.parametrize("rank", [-1, "a", 1.0])
+def test_wrong_ranks_of_a_skeleton_are_named(rank):
+    with pytest.raises(ValueError, match=f"rank must be a whole number >= 0, got {rank!r}"):
+        cube(4).skeleton(rank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -14,8 +15,10 @@ from topodiff.nn import (
     GIN,
     GINE,
     SIN,
+    CINLayer,
     CochainSheafDiffusion,
     FlowSheafDiffusion,
+    GINLayer,
     GraphCON,
     HodgeDiffusion,
     OrientedSIN,
@@ -49,6 +52,68 @@ def test_fewer_layers_than_none_are_refused():
     for kind in (CIN, GIN, GINE, SIN, CochainSheafDiffusion, OrientedSIN):
         with pytest.raises(ValueError, match="num_layers must be a whole number >= 0, got -1"):
             kind(*(REAL if kind is not OrientedSIN else (3, 4, 1)), num_layers=-1)
+
+
+WRONG_SIZES = {
+    "hidden_channels must be a whole number >= 1, got 0": ({0: 4}, 0, 1),
+    "hidden_channels must be a whole number >= 1, got -1": ({0: 4}, -1, 1),
+    "out_channels must be a whole number >= 1, got 0": ({0: 4}, 8, 0),
+    "in_channels must be a whole number >= 1, got 0": ({0: 0}, 8, 1),
+    "a rank of in_channels must be a whole number >= 0, got 'x'": ({"x": 4}, 8, 1),
+    "in_channels must describe rank 0, got ranks": ({1: 4}, 8, 1),
+    "every column needs at least one category": ({0: ()}, 8, 1),
+}
+
+
+@pytest.mark.parametrize("kind", [CIN, SIN, GIN, GINE])
+def test_sizes_of_models_of_complexes_are_checked(kind):
+    for message, shape in WRONG_SIZES.items():
+        with pytest.raises(ValueError, match=message):
+            kind(*shape)
+    with pytest.raises(TypeError, match=r"mapping from ranks .* such as \{0: 4\}.*, got 4"):
+        kind(4, 8, 1)
+    for columns in (2.5, ("a", "b")):
+        with pytest.raises(TypeError, match="numbers of categories must be whole numbers"):
+            kind({0: columns}, 8, 1)
+
+
+def test_sizes_of_layers_and_of_oriented_models_are_checked():
+    with pytest.raises(ValueError, match="max_rank must be a whole number >= 0, got -1"):
+        CIN({0: 4}, 8, 1, max_rank=-1)
+    with pytest.raises(ValueError, match="max_rank must be a whole number >= 0, got -1"):
+        CINLayer(8, 8, -1)
+    with pytest.raises(ValueError, match="in_channels must be a whole number >= 1, got 0"):
+        CINLayer(0, 8)
+    with pytest.raises(ValueError, match="channels must be a whole number >= 1, got 0"):
+        GINLayer(0)
+    with pytest.raises(ValueError, match="hidden_channels must be a whole number >= 1, got 0"):
+        OrientedSIN(3, 0, 1)
+    with pytest.raises(ValueError, match="rank must be a whole number >= 0, got -1"):
+        OrientedSIN(3, 4, 1, rank=-1)
+    with pytest.raises(TypeError, match=r"mapping from ranks .* got \(3,\)"):
+        td.nn.FingerprintMLP((3,), 6, 2)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_no_complex_is_refused(name):
+    for graph in (nx.path_graph(3), [complex_for(name)]):
+        with pytest.raises(TypeError, match=rf"got {type(graph).__name__}: .*from_networkx.*batch"):
+            MODELS[name]()(graph)
+
+
+def test_cochains_that_do_not_fit_a_layer_are_refused():
+    K = td.liftings.CliqueLifting(max_rank=3)(nx.complete_graph(4))
+    x = [torch.ones(n, 5) for n in K.shape]
+    layer = CINLayer(5, 6)
+    with pytest.raises(ValueError, match=r"of 4 ranks; .*max_rank=2 takes .* 0 to at most 2"):
+        layer(K, x)
+    with pytest.raises(ValueError, match="cochains of 0 ranks"):
+        layer(K, [])
+    with pytest.raises(ValueError, match=r"takes those of ranks 0 to at most 1 .* of rank 1"):
+        layer(K.skeleton(1), x[:3])
+    with pytest.raises(ValueError, match=r"x\[1\] must have shape \(6, 5\), got \(7, 5\)"):
+        layer(K, [x[0], torch.ones(7, 5)])
+    assert [t.shape for t in layer(K, x[:2])] == [(4, 6), (6, 6)]
 
 
 def test_flows_of_another_kind_are_refused():

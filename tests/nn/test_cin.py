@@ -136,6 +136,20 @@ def test_batch_without_rings_equals_complexes_of_rank_one(training):
     torch.testing.assert_close(model(td.batch(with_rank_2)), model(td.batch(rank_1)))
 
 
+@pytest.mark.parametrize("options", [{}, {"jump": "cat"}, {"readout": "mean", "norm": "layer"}])
+@pytest.mark.parametrize("order", itertools.permutations(range(3)))
+def test_complexes_of_any_rank_in_one_batch(options, order):
+    graphs = [nx.empty_graph(2), nx.path_graph(4), nx.cycle_graph(5)]
+    parts = [with_categories(ring_complex(g).skeleton(r), r) for r, g in enumerate(graphs)]
+    parts = [parts[k] for k in order]
+    model = CIN(CATEGORIES, 8, 2, 2, **options).double()
+    assert td.batch(parts).ranks.tolist() == list(order)
+    model(td.batch(parts))  # statistics other than the first ones
+    model.eval()
+    alone = torch.cat([model(K) for K in parts])
+    torch.testing.assert_close(model(td.batch(parts)), alone, rtol=1e-10, atol=1e-10)
+
+
 def test_a_lonely_vertex_and_no_edges_at_all():
     K = with_categories(ring_complex(nx.empty_graph(1)))
     assert CIN(CATEGORIES, 8, 3, 2)(td.batch([K, K])).shape == (2, 3)

@@ -9,18 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topodiff as td
-from topodiff.nn import CIN, GIN, GINE, SIN, FingerprintMLP
+from topodiff.nn import CIN, GIN, GINE, SIN, CINLayer, FingerprintMLP
+from topodiff.testing import assert_permutation_equivariant
 
 MODELS = [
     lambda: CIN({0: (5,)}, 8, 2, 2),
     lambda: CIN({0: (5,)}, 8, 2, 2, lower_messages=True, jump="cat"),
     lambda: CIN({0: (5,)}, 8, 2, 2, readout="mean", norm="layer", init_reduce="mean"),
     lambda: SIN({0: (5,)}, 8, 2, 2),
+    lambda: SIN({0: (5,)}, 8, 2, 2, coface_features=True),
     lambda: GIN({0: (5,)}, 8, 2, 2),
     lambda: GINE({0: (5,)}, 8, 2, 2),
     lambda: FingerprintMLP({0: (5,)}, 8, 2),
 ]
-NAMES = ["CIN", "CIN lower", "CIN mean", "SIN", "GIN", "GINE", "MLP"]
+NAMES = ["CIN", "CIN lower", "CIN mean", "SIN", "SIN cofaces", "GIN", "GINE", "MLP"]
 
 
 def lifted(graph: nx.Graph, category: list[int]) -> td.CellComplex:
@@ -46,6 +48,17 @@ def test_numbering_of_vertices_changes_nothing(make, seed, edges):
     with torch.no_grad():
         a, b = model(lifted(graph, category)), model(lifted(renumbered, moved))
     torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{"coface_features": False}, {"lower_messages": True}])
+def test_layers_on_tetrahedra_follow_the_numbering(options):
+    graphs = [nx.gnp_random_graph(8, 0.6, seed=s) for s in range(3)]
+    K = td.batch([td.liftings.CliqueLifting(max_rank=3)(g) for g in graphs])
+    K = K.replace(x={r: torch.randn(n, 5) for r, n in enumerate(K.shape)})
+    layer = CINLayer(5, 6, max_rank=3, **options).eval()
+    assert_permutation_equivariant(
+        lambda K: dict(enumerate(layer(K, [K.x[r] for r in range(K.rank + 1)]))), K
+    )
 
 
 @pytest.mark.parametrize("make", MODELS, ids=NAMES)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.interop import from_networkx, from_scipy
 from topodiff.operators import (
     Boundary,
     Coboundary,
@@ -272,6 +273,21 @@ def test_random_walk_formula_on_edges():
     up = (b2 @ b2.T / 3) / np.sqrt(np.outer(d2, d2))
     found = HodgeLaplacian(complex, 1, normalized="random_walk").to_dense()
     np.testing.assert_allclose(found, down + up, atol=1e-6)
+
+
+def test_weights_of_a_graph_act_where_they_are_handed_on():
+    g = nx.Graph()
+    g.add_weighted_edges_from([(0, 1, 5.0), (1, 2, 0.5), (0, 2, 2.0)])
+    weighted, plain = (
+        torch.tensor(nx.laplacian_matrix(g, weight=key).todense(), dtype=torch.float32)
+        for key in ("weight", None)
+    )
+    for K in (from_networkx(g, weight_key="weight"), from_scipy(nx.to_scipy_sparse_array(g))):
+        w = K.weights[1].float()
+        assert torch.equal(GraphLaplacian(K).to_dense(), plain)
+        assert torch.equal(HodgeLaplacian(K, 0).to_dense(), plain)
+        assert torch.equal(GraphLaplacian(K, weights=w).to_dense(), weighted)
+        assert torch.equal(HodgeLaplacian(K, 0, weights={1: w}).to_dense(), weighted)
 
 
 def test_weights_act():

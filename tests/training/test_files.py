@@ -6,8 +6,9 @@ import time
 import pytest
 from small import Pooled, samples
 
+from topodiff.complexes.files import STALE
 from topodiff.training import FitConfig, Targets, fit
-from topodiff.training.files import STALE, locked, write_text
+from topodiff.training.files import locked, write_text
 
 
 def test_what_a_killed_process_left_goes_away(tmp_path):

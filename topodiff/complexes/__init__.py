@@ -6,7 +6,6 @@ from topodiff.complexes.canonical import CanonicalForm, canonical_form
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
 from topodiff.complexes.kept import keep
-from topodiff.complexes.lasting import outlasting
 from topodiff.complexes.relations import Adjacency
 
 __all__ = [
@@ -18,6 +17,5 @@ __all__ = [
     "canonical_edges",
     "canonical_form",
     "keep",
-    "outlasting",
     "unbatch",
 ]

@@ -25,8 +25,8 @@ from topodiff.complexes.validation import (
 
 
 class CanonicalForm(NamedTuple):
-    """``complex``, and per rank how its cells arose: cell k is ``flip[r][k]`` times the given
-    cell ``order[r][k]``."""
+    """``complex``, and per rank how its cells arose: cell k is ``flip[r][k]`` times the cell
+    ``order[r][k]`` of before."""
 
     complex: CellComplex
     order: list[Tensor]

@@ -12,6 +12,7 @@ from torch import Tensor
 from topodiff.complexes import batching, cells, describe, homology, relations, storage, validation
 from topodiff.complexes.incidence import Incidence
 from topodiff.complexes.relations import Adjacency
+from topodiff.complexes.whole import whole_number
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -38,7 +39,8 @@ class CellComplex:
         ptr: for a disjoint union of B complexes, per rank the (B + 1,) first cell of each.
         ranks: (B,) the rank of each complex in the union; the largest rank for all if omitted.
         x: cochains, rank -> tensor (n_r, ...).
-        weights: rank -> tensor (n_r, ...).
+        weights: rank -> tensor (n_r, ...). Operators and models use none of them unless they are
+            handed on, as in ``HodgeLaplacian(K, 0, weights={1: K.weights[1]})``.
         labels: rank -> tensor (n_r, ...).
         positions: (n_0, dim) coordinates of the vertices.
         y: (B, ...) one row per complex.
@@ -191,9 +193,7 @@ class CellComplex:
 
     def skeleton(self, rank: int) -> CellComplex:
         """The subcomplex of all cells of at most ``rank``, with their data."""
-        if rank < 0:
-            raise ValueError(f"the rank of a skeleton is at least 0, got {rank}")
-        return batching.restrict(self, min(rank, self.rank))
+        return batching.restrict(self, min(whole_number("rank", rank, 0), self.rank))
 
     def validate(self) -> CellComplex:
         """Check every contract of the class; ValueError names the first violation. Returns self."""

@@ -7,7 +7,15 @@ from functools import wraps
 from typing import ParamSpec, TypeVar
 
 import torch
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+
+try:  # there is no public way out of a transform
+    from torch._C._functorch import peek_interpreter_stack
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+except ImportError:  # renamed: then what is first asked for in a transform does not outlast it
+
+    def peek_interpreter_stack() -> None:  # type: ignore[misc]
+        return None
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,4 +44,4 @@ def transformed() -> bool:
     """Whether a transform of ``torch.func`` is at work, which wraps tensors."""
     if torch.compiler.is_compiling():  # it traces transforms, and has no stack of them to show
         return False
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    return peek_interpreter_stack() is not None

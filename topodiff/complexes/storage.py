@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from topodiff.complexes.files import replacing
 
 if TYPE_CHECKING:
     from topodiff.complexes.complex import CellComplex
@@ -60,7 +60,7 @@ def from_tensors(shape: Sequence[int], tensors: Mapping[str, Tensor]) -> CellCom
 
 
 def save(complex: CellComplex, path: str | Path) -> None:
-    """Write to a temporary place in the same folder, then rename: a reader never sees half."""
+    """Write a file that is whole or absent; see :func:`topodiff.complexes.files.replacing`."""
     from safetensors.torch import save_file
 
     path = Path(path)
@@ -69,13 +69,11 @@ def save(complex: CellComplex, path: str | Path) -> None:
     tensors = {k: t.detach().cpu().contiguous().clone() for k, t in to_tensors(complex).items()}
     shape = json.dumps(complex.shape)
     meta = {"format": FORMAT, "shape": shape, "checksum": _checksum(shape, tensors)}
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
+    with replacing(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # what the user's umask allows; save_file makes it 0600
         save_file(tensors, temporary, meta)
         temporary.chmod(mode)
-        os.replace(temporary, path)
 
 
 def _checksum(shape: str, tensors: Mapping[str, Tensor]) -> str:

@@ -7,13 +7,13 @@ import hashlib
 import http.client
 import os
 import re
-import tempfile
 import time
 import urllib.request
 import zipfile
 import zlib
 from pathlib import Path
 
+from topodiff.complexes.files import replacing
 from topodiff.molecules.cache import folder
 
 TRIES = 3
@@ -68,7 +68,9 @@ def fetch(url: str, name: str, sha256: str | None = None, *, progress: bool = Fa
     try:
         expected = sha256.lower() if sha256 else _read_note(note)
         if path.is_file() and expected in (None, checksum(path)):
-            if sha256 is None and (problem := problem_of(path, thorough=expected is None)):
+            if sha256 is None and (
+                problem := problem_of(path, path.suffix, thorough=expected is None)
+            ):
                 raise DownloadError(f"{path} is {problem}: {REMEDY}")
             if expected is None:
                 note.write_text(f"{checksum(path)}\n")
@@ -106,9 +108,10 @@ def _try_to_download(url: str, path: Path, expected: str | None, progress: bool)
     )
 
 
-def problem_of(path: Path, *, thorough: bool) -> str | None:
+def problem_of(path: Path, suffix: str, *, thorough: bool) -> str | None:
     """Why a file of which no checksum is known cannot be a data set; None if it may be one.
 
+    ``suffix``, of the name that it has or is to have, says what it should be.
     ``thorough`` also reads archives to their end.
     """
     with path.open("rb") as file:
@@ -118,11 +121,11 @@ def problem_of(path: Path, *, thorough: bool) -> str | None:
     if start.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "a web page, not a data set"
     try:
-        if path.suffix == ".npz":
+        if suffix == ".npz":
             with zipfile.ZipFile(path) as archive:
                 if thorough and archive.testzip() is not None:
                     return "a damaged archive"
-        if path.suffix == ".gz":
+        if suffix == ".gz":
             with gzip.open(path) as stream:
                 while stream.read(BLOCK) and thorough:
                     pass
@@ -141,9 +144,8 @@ def checksum(path: Path) -> str:
 
 
 def _download(url: str, path: Path, expected: str | None, progress: bool) -> str:
-    """Write to a temporary folder, check, rename; returns the checksum."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as place:
-        temporary = Path(place) / path.name  # with the rights that the user's umask gives
+    """Replace ``path`` by what arrives, if it is sound; returns the checksum."""
+    with replacing(path) as temporary:
         with temporary.open("wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as reply:
             length = reply.headers.get("Content-Length") or ""
             size = int(length) if length.isdecimal() else 0
@@ -153,10 +155,9 @@ def _download(url: str, path: Path, expected: str | None, progress: bool) -> str
         found = checksum(temporary)
         if expected and found != expected:
             raise OSError(f"the sha256 of what is there is {found}, expected {expected}")
-        if not expected and (problem := problem_of(temporary, thorough=True)):
+        if not expected and (problem := problem_of(temporary, path.suffix, thorough=True)):
             raise OSError(f"what is there is {problem}")
-        os.replace(temporary, path)
-        return found
+    return found
 
 
 def _copy(reply, file, size: int, progress: bool, name: str) -> int:  # type: ignore[no-untyped-def]

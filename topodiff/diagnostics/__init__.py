@@ -1,15 +1,17 @@
 """What happens inside a model: energies along a flow, oversmoothing, oversquashing, the sheaves
-that it learns and what they separate in the limit.
+that it learns and what they separate in the limit; what no model of a kind can tell apart.
 
 Spectra of operators are ``topodiff.operators.eigenvalues``.
 """
 
+from topodiff.diagnostics.colours import colour_refinement, weisfeiler_lehman
 from topodiff.diagnostics.learned import learned_sheaves
 from topodiff.diagnostics.smoothing import decay_rate, energies_along, mean_average_distance
 from topodiff.diagnostics.squashing import curvature_bound, effective_resistance, sensitivity
 from topodiff.sheaves.separation import separates, separation_power
 
 __all__ = [
+    "colour_refinement",
     "curvature_bound",
     "decay_rate",
     "effective_resistance",
@@ -19,4 +21,5 @@ __all__ = [
     "sensitivity",
     "separates",
     "separation_power",
+    "weisfeiler_lehman",
 ]

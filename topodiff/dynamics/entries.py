@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes import CellComplex, keep, outlasting
+from topodiff.complexes import CellComplex, keep
+from topodiff.complexes.lasting import outlasting
 from topodiff.operators import LinearOperator
 
 NORMALIZATIONS = ("row", "col", "sym")

@@ -7,7 +7,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.interop.graph import Graph
-from topodiff.complexes.renumber import renumber
+from topodiff.complexes.permute import permute_vertices
 from topodiff.liftings.base import Lifting, register
 
 
@@ -45,6 +45,6 @@ class ReorderLifting(Lifting):
             return complex
         B = abs(complex.incidence_matrix(1))
         order = reverse_cuthill_mckee((B @ B.T).tocsr(), symmetric_mode=True)
-        return renumber(
+        return permute_vertices(
             complex, torch.from_numpy(order.copy()).long(), oriented=self.oriented
         ).complex

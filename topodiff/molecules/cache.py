@@ -20,6 +20,7 @@ from pathlib import Path
 import rdkit
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.files import replacing
 from topodiff.molecules.features import VERSION
 from topodiff.molecules.settings import LiftSettings
 
@@ -65,10 +66,8 @@ def write(key: str, complexes: CellComplex, failures: Failures) -> None:
     try:
         complex_path.parent.mkdir(parents=True, exist_ok=True)
         complexes.save(complex_path)
-        with tempfile.TemporaryDirectory(dir=failures_path.parent, prefix=f".{key}.") as place:
-            temporary = Path(place) / failures_path.name  # with the rights that the umask gives
+        with replacing(failures_path) as temporary:
             temporary.write_text(_failures_to_text(failures))
-            os.replace(temporary, failures_path)
     except OSError as error:
         warnings.warn(f"the cache {folder()} cannot be written: {error}", stacklevel=2)
 

@@ -12,12 +12,13 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.colours import Colours, refine
 from topodiff.nn.embedding import InChannels
+from topodiff.nn.features import check_cochains, check_complex
 from topodiff.nn.linear import MLP, LinearNorm, SplitLinear
 from topodiff.nn.messages import boundary_sum, lower_messages, upper_messages
 from topodiff.nn.model import CochainModel
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sharing import SharedCells
-from topodiff.nn.vertex_model import check_not_negative
+from topodiff.nn.vertex_model import check_arguments, check_not_negative
 
 
 class CINLayer(nn.Module):
@@ -40,7 +41,7 @@ class CINLayer(nn.Module):
         in_channels: width of the input cochains.
         hidden_channels: width inside and of the result.
         max_rank: parameters exist for the ranks 0..max_rank.
-        norm: ``"batch"``, ``"layer"`` or ``"none"``.
+        norm: ``"batch"``, ``"clipped"``, ``"layer"`` or ``"none"``, see :class:`NormActivation`.
         activation: one of ``kernels.ACTIVATIONS``.
         coface_features: whether messages see the shared cell; if not, they are ``x_j`` itself.
         lower_messages: whether cells that share a face exchange messages.
@@ -58,6 +59,8 @@ class CINLayer(nn.Module):
         lower_messages: bool = False,
     ) -> None:
         super().__init__()
+        check_arguments(0.0, in_channels=in_channels, hidden_channels=hidden_channels)
+        check_not_negative(max_rank=max_rank)
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         self.max_rank, self.activation = max_rank, activation
         self.coface_features, self.lower_messages = coface_features, lower_messages
@@ -81,7 +84,13 @@ class CINLayer(nn.Module):
         reset_children(self)
 
     def forward(self, K: CellComplex | SharedCells, x: Sequence[Tensor]) -> list[Tensor]:
-        """Cochains x[r] (n_r, in_channels), r = 0..R <= max_rank -> same with hidden_channels."""
+        """Cochains x[r] (n_r, in_channels), r = 0..R <= max_rank -> same with hidden_channels.
+
+        Raises:
+            ValueError: for cochains of too many ranks or of the wrong shape.
+        """
+        if not isinstance(K, SharedCells):
+            check_cochains(K, x, self.in_channels, self.max_rank)
         return [self._update(K, r, x) for r in range(len(x))]
 
     def _update(self, K: CellComplex | SharedCells, r: int, x: Sequence[Tensor]) -> Tensor:
@@ -150,7 +159,8 @@ class CIN(CochainModel):
         lower_messages: bool = False,
         **options: Any,
     ) -> None:
-        check_not_negative(num_layers=num_layers)
+        check_arguments(0.0, hidden_channels=hidden_channels)
+        check_not_negative(num_layers=num_layers, max_rank=max_rank)
         layers = [
             CINLayer(
                 hidden_channels,
@@ -178,8 +188,10 @@ class CIN(CochainModel):
         """A batched complex -> (num_complexes, out_channels).
 
         Raises:
-            ValueError, TypeError: features that are missing, of the wrong kind or out of range.
+            TypeError, ValueError: for what is no complex; features that are missing, of the wrong
+                kind or out of range.
         """
+        check_complex(K)
         rounds = self._rounds(K)
         if len(rounds) < 2:
             return super().forward(K)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.colours import Colours, colour_boundaries, colour_pairs, colour_rows
+from topodiff.complexes.whole import whole_number, whole_numbers
 from topodiff.nn.activation import check_choice
 from topodiff.nn.features import alike, check_finite
 from topodiff.nn.messages import boundary_sum
@@ -33,12 +34,14 @@ class CategoricalEmbedding(nn.Module):
 
     def __init__(self, in_channels: int | Sequence[int], hidden_channels: int) -> None:
         super().__init__()
+        whole_number("hidden_channels", hidden_channels, 1)
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         if isinstance(in_channels, int):
+            whole_number("in_channels", in_channels, 1)
             self.linear = nn.Linear(in_channels, hidden_channels)
             return
-        size = torch.tensor(list(in_channels), dtype=torch.long)
-        if size.numel() == 0 or int(size.min()) < 1:
+        size = whole_numbers("numbers of categories", in_channels)
+        if size.dim() != 1 or size.numel() == 0 or int(size.min()) < 1:
             raise ValueError(f"every column needs at least one category, got {in_channels}")
         self.weight = nn.Parameter(torch.empty(int(size.sum()), hidden_channels))
         self.register_buffer("size", size, persistent=False)
@@ -97,6 +100,19 @@ def check_categories(x: Tensor, size: Tensor) -> None:
         )
 
 
+def check_ranks(in_channels: InChannels) -> None:
+    """TypeError for no mapping of ranks; ValueError where rank 0 is missing."""
+    if not isinstance(in_channels, Mapping):
+        raise TypeError(
+            "in_channels is a mapping from ranks to numbers of features, such as {0: 4} for 4 real "
+            f"features on every vertex, got {in_channels!r}"
+        )
+    for rank in in_channels:
+        whole_number("a rank of in_channels", rank, 0)
+    if 0 not in in_channels:
+        raise ValueError(f"in_channels must describe rank 0, got ranks {sorted(in_channels)}")
+
+
 class CellEmbedding(nn.Module):
     """One hidden vector per cell, for all ranks (Bodnar et al. 2021, appendix on molecules).
 
@@ -127,13 +143,8 @@ class CellEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("init_reduce", init_reduce, ("sum", "mean"))
-        if not isinstance(in_channels, Mapping):
-            raise TypeError(
-                "in_channels must map ranks to numbers of real features, or of categories of their "
-                f"columns, such as {{0: 9}} for 9 real features of vertices; got {in_channels!r}"
-            )
-        if 0 not in in_channels:
-            raise ValueError(f"in_channels must describe rank 0, got ranks {sorted(in_channels)}")
+        check_ranks(in_channels)
+        whole_number("max_rank", max_rank, 0)
         self.hidden_channels, self.max_rank = hidden_channels, max_rank
         self.init_reduce = init_reduce
         self.features = nn.ModuleDict(

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from topodiff import kernels
-from topodiff.complexes import outlasting
 from topodiff.complexes.incidence import count_to_ptr
-from topodiff.complexes.lasting import transformed
+from topodiff.complexes.lasting import outlasting, transformed
 from topodiff.nn.dropout import check_probability, drop
 from topodiff.nn.features import alike, check_finite
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.nn.activation import NormActivation
-from topodiff.nn.embedding import InChannels, check_categories
+from topodiff.nn.embedding import InChannels, check_categories, check_ranks
+from topodiff.nn.features import check_complex
 from topodiff.nn.reset import reset_children
 
 _ODD = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # of splitmix64
@@ -120,6 +121,7 @@ class FingerprintMLP(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        check_ranks(in_channels)
         self.sizes: dict[int, Sequence[int]] = {}
         for r, sizes in in_channels.items():
             if r > 1:
@@ -143,9 +145,10 @@ class FingerprintMLP(nn.Module):
         """A batched complex -> (num_complexes, out_channels).
 
         Raises:
-            TypeError, ValueError: features that are missing, of the wrong kind or width, or a
-                category out of range.
+            TypeError, ValueError: for what is no complex; features that are missing, of the wrong
+                kind or width, or a category out of range.
         """
+        check_complex(K)
         for r, sizes in self.sizes.items():
             if r in K.x:
                 self._check(K.x[r], sizes)

@@ -13,7 +13,7 @@ from topodiff.nn.linear import MLP
 from topodiff.nn.messages import upper_messages
 from topodiff.nn.model import CochainModel
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import check_not_negative
+from topodiff.nn.vertex_model import check_arguments, check_not_negative
 
 
 class GINLayer(nn.Module):
@@ -35,6 +35,7 @@ class GINLayer(nn.Module):
         edge_features: bool = False,
     ) -> None:
         super().__init__()
+        check_arguments(0.0, channels=channels)
         self.channels, self.activation, self.edge_features = channels, activation, edge_features
         self.mlp = MLP(channels, channels, norm, activation)
 
@@ -79,6 +80,7 @@ class GIN(CochainModel):
         activation: str = "relu",
         **options: Any,
     ) -> None:
+        check_arguments(0.0, hidden_channels=hidden_channels)
         check_not_negative(num_layers=num_layers)
         layers = [
             GINLayer(hidden_channels, norm, activation, self.edge_features)

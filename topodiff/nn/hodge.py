@@ -8,7 +8,7 @@ from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
 from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
-from topodiff.nn.features import cell_features, check_finite
+from topodiff.nn.features import cell_features, check_complex, check_finite
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, check_not_negative
 from topodiff.operators import HodgeLaplacian, LinearOperator
@@ -104,6 +104,7 @@ def cochain_features(K: CellComplex, x: Tensor | None, rank: int, weight: Tensor
         TypeError, ValueError: see :func:`topodiff.nn.features.cell_features`; cochains that are not
             finite, or a complex without such cells.
     """
+    check_complex(K)
     if K.rank < rank:
         raise ValueError(
             f"the model is for {rank}-cells, of which a complex of rank {K.rank} has none"

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.nn.activation import check_choice
 from topodiff.nn.embedding import CellEmbedding, InChannels
+from topodiff.nn.features import check_complex
 from topodiff.nn.readout import Readout, concat_layers
 from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_arguments
 
 
 class CochainModel(nn.Module):
@@ -52,6 +54,7 @@ class CochainModel(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("jump", jump, (None, "cat"))
+        check_arguments(0.0, out_channels=out_channels)
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         self.out_channels, self.max_rank, self.jump = out_channels, max_rank, jump
         self.embedding = CellEmbedding(in_channels, hidden_channels, max_rank, init_reduce, dropout)
@@ -77,8 +80,10 @@ class CochainModel(nn.Module):
         """A batched complex -> (num_complexes, out_channels).
 
         Raises:
-            ValueError, TypeError: features that are missing, of the wrong kind or out of range.
+            TypeError, ValueError: for what is no complex; features that are missing, of the wrong
+                kind or out of range.
         """
+        check_complex(K)
         h = self.embedding(K)
         history = []
         for layer in self.layers:

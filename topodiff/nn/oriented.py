@@ -13,7 +13,7 @@ from topodiff.kernels.activations import activate
 from topodiff.nn.activation import check_choice
 from topodiff.nn.features import cell_features, check_finite
 from topodiff.nn.reset import reset_children
-from topodiff.nn.vertex_model import check_not_negative
+from topodiff.nn.vertex_model import check_arguments, check_not_negative
 
 
 class OrientedSINLayer(nn.Module):
@@ -97,7 +97,10 @@ class OrientedSIN(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("readout", readout, ("sum", "mean"))
-        check_not_negative(num_layers=num_layers)
+        check_arguments(
+            0.0, in_channels=in_channels, hidden_channels=hidden_channels, out_channels=out_channels
+        )
+        check_not_negative(num_layers=num_layers, rank=rank)
         self.in_channels = in_channels
         self.rank, self.readout = rank, readout
         widths = [in_channels] + [hidden_channels] * num_layers

@@ -14,12 +14,15 @@ class SIN(CIN):
         x_i' <- act(norm(W [MLP_u(x_i + sum of x_j over upper neighbours j);
                             MLP_b(x_i + sum of x_j over faces j)] + b))
 
-    A :class:`CIN` whose messages carry the neighbour alone, meant for clique complexes of any
-    rank (``CliqueLifting``).
+    A :class:`CIN` meant for clique complexes of any rank (``CliqueLifting``). As published,
+    messages carry the neighbour alone, which is cheaper, and weaker than the simplicial
+    Weisfeiler-Lehman test; with ``coface_features`` they are those of the MPSN of the theory,
+    ``act(W [x_j; x_c] + b)`` through the shared coface c, and tell apart what the test does
+    (``topodiff.diagnostics.weisfeiler_lehman``).
 
     Args:
         in_channels, hidden_channels, out_channels, num_layers, max_rank: as for :class:`CIN`.
-        options: all other options of :class:`CIN` except ``coface_features``.
+        coface_features, options: as for :class:`CIN`.
     """
 
     def __init__(
@@ -30,6 +33,7 @@ class SIN(CIN):
         num_layers: int = 4,
         *,
         max_rank: int = 2,
+        coface_features: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -38,6 +42,6 @@ class SIN(CIN):
             out_channels,
             num_layers,
             max_rank=max_rank,
-            coface_features=False,
+            coface_features=coface_features,
             **options,
         )

@@ -8,8 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from topodiff.complexes import outlasting
-from topodiff.complexes.lasting import transformed
+from topodiff.complexes.lasting import outlasting, transformed
 
 Value = TypeVar("Value")
 

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes import outlasting
-from topodiff.complexes.lasting import transformed
+from topodiff.complexes.lasting import outlasting, transformed
 from topodiff.operators import LinearOperator
 from topodiff.operators.live import present
 

@@ -11,10 +11,9 @@ from topodiff.testing.laws import (
     assert_orientation_equivariant,
     assert_permutation_equivariant,
 )
-from topodiff.testing.transform import Renumbered, renumber, reorient
+from topodiff.testing.transform import renumber, reorient
 
 __all__ = [
-    "Renumbered",
     "assert_boundary_of_boundary_zero",
     "assert_compiles",
     "assert_complex_equal",

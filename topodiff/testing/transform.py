@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.complexes import CellComplex, batch
-from topodiff.complexes.renumber import Renumbered
-from topodiff.complexes.renumber import renumber as renumber_by
+from topodiff.complexes import CanonicalForm, CellComplex, batch
+from topodiff.complexes.permute import permute_vertices
 from topodiff.complexes.storage import from_tensors, to_tensors
 
 
-def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renumbered:
+def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> CanonicalForm:
     """Number the vertices of every complex of a union anew, at random.
 
     All data moves along with its cells.
@@ -26,7 +25,7 @@ def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renu
         return _renumber_one(complex, generator, oriented)
     if len(complex) == 0:
         nothing = [torch.zeros(0, dtype=torch.long)] * (complex.rank + 1)
-        return Renumbered(complex, nothing, nothing)
+        return CanonicalForm(complex, nothing, nothing)
     # parts with all ranks of the union, so that none is lost where no part has cells of it
     parts = [_renumber_one(complex.select([i]), generator, oriented) for i in range(len(complex))]
     order, flip = [], []
@@ -36,12 +35,14 @@ def renumber(complex: CellComplex, seed: int, *, oriented: bool = False) -> Renu
         flip.append(torch.cat([p.flip[r] for p in parts]))
     moved = batch([p.complex for p in parts])
     tensors = {**to_tensors(moved), "ranks": complex.ranks}
-    return Renumbered(from_tensors(moved.shape, tensors), order, flip)
+    return CanonicalForm(from_tensors(moved.shape, tensors), order, flip)
 
 
-def _renumber_one(complex: CellComplex, generator: torch.Generator, oriented: bool) -> Renumbered:
+def _renumber_one(
+    complex: CellComplex, generator: torch.Generator, oriented: bool
+) -> CanonicalForm:
     order = torch.randperm(complex.num_cells(0), generator=generator)
-    return renumber_by(complex, order, oriented=oriented)
+    return permute_vertices(complex, order, oriented=oriented)
 
 
 def reorient(complex: CellComplex, seed: int) -> tuple[CellComplex, list[Tensor]]:

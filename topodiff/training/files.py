@@ -1,50 +1,32 @@
-"""Files that are whole or absent: written beside, flushed to disk, renamed; locks of folders."""
+"""Files of bytes, text and JSON, which are whole or absent; locks of folders."""
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from topodiff.complexes.files import replacing
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-STALE = 3600  # seconds after which a temporary file is that of a killed process
-
 
 def write_bytes(path: str | Path, content: bytes) -> None:
-    """Replace ``path``, or what it links to, by ``content``; whoever reads meanwhile sees the old
-    file or the new one. What killed processes left of earlier tries goes away."""
-    path = Path(path).resolve()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    _remove_stale(path)
+    """Replace ``path`` by ``content``; see :func:`topodiff.complexes.files.replacing`."""
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         if error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from None  # a full disk names no file
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _remove_stale(path: Path) -> None:
-    for found in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        with suppress(OSError):  # another process may remove it, too
-            if time.time() - found.stat().st_mtime > STALE:
-                found.unlink()
 
 
 def write_text(path: str | Path, text: str) -> None:

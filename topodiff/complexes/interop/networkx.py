@@ -37,7 +37,8 @@ def from_networkx(
             ``x[0]``, in this order. Floats get torch's default dtype.
         edge_keys: likewise edge attributes for ``x[1]``.
         position_key: node attribute with the coordinates, for ``positions``.
-        weight_key: edge attribute for ``weights[1]`` (n_1,).
+        weight_key: edge attribute for ``weights[1]`` (n_1,), which operators and models use only
+            where they are given it: ``GraphLaplacian(K, weights=K.weights[1])``.
         self_loops: ``"error"`` or ``"drop"``.
 
     Raises:

@@ -21,7 +21,8 @@ def from_pyg(data: Data, *, conflicts: str = "error", self_loops: str = "error")
 
     ``x`` becomes ``x[0]``, ``edge_attr`` ``x[1]``, ``edge_weight`` ``weights[1]``, ``pos``
     ``positions``. ``y`` with one row per graph (or of no dimension) stays ``y``, with one row per
-    vertex it becomes ``labels[0]``. Other attributes are not carried over.
+    vertex it becomes ``labels[0]``. Other attributes are not carried over. Operators and models use
+    ``weights[1]`` only where they are given it: ``GraphLaplacian(K, weights=K.weights[1])``.
 
     Args:
         data: edges in one or both directions, in any order, repeated or not.

@@ -20,9 +20,10 @@ def from_scipy(matrix: sp.sparray | Sequence[sp.sparray]) -> CellComplex:
 
     Args:
         matrix: a symmetric adjacency matrix (n_0 x n_0) gives a graph; entries other than 1 are
-            kept as ``weights[1]`` (n_1,). A sequence ``[B_1, ..., B_R]`` of signed boundary
-            matrices ``B_r`` (n_{r-1} x n_r) gives a complex of rank R, its cells in canonical
-            order and orientation; to know what became of each cell use
+            kept as ``weights[1]`` (n_1,), which operators and models use only where they are given
+            it: ``GraphLaplacian(K, weights=K.weights[1])``. A sequence ``[B_1, ..., B_R]`` of
+            signed boundary matrices ``B_r`` (n_{r-1} x n_r) gives a complex of rank R, its cells
+            in canonical order and orientation; to know what became of each cell use
             :func:`~topodiff.complexes.canonical_form`.
 
     Raises:

@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from topodiff.complexes.canonical import canonical_form, inverse_permutation
+from topodiff.complexes.canonical import CanonicalForm, canonical_form, inverse_permutation
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.whole import whole_numbers
 
 
-class Renumbered(NamedTuple):
-    """``complex``, and per rank how its cells arose: cell k is ``flip[r][k]`` times the cell
-    ``order[r][k]`` of the complex before."""
-
-    complex: CellComplex
-    order: list[Tensor]
-    flip: list[Tensor]
-
-
-def renumber(complex: CellComplex, order: Tensor, *, oriented: bool = False) -> Renumbered:
+def permute_vertices(
+    complex: CellComplex, order: Tensor, *, oriented: bool = False
+) -> CanonicalForm:
     """Number the vertices of one complex anew; all other cells follow, and all data with them.
 
     Args:
@@ -58,12 +50,14 @@ def renumber(complex: CellComplex, order: Tensor, *, oriented: bool = False) -> 
         positions=None if complex.positions is None else complex.positions[order],
         y=complex.y,
     )
-    return Renumbered(moved, orders, form.flip)
+    return CanonicalForm(moved, orders, form.flip)
 
 
 def _check_order(complex: CellComplex, order: Tensor) -> Tensor:
     if complex.num_complexes != 1:
-        raise ValueError(f"renumber() takes one complex, got a union of {complex.num_complexes}")
+        raise ValueError(
+            f"permute_vertices() takes one complex, got a union of {complex.num_complexes}"
+        )
     order, count = whole_numbers("order", order), complex.num_cells(0)
     if order.shape != (count,) or not torch.equal(order.sort().values, torch.arange(count)):
         raise ValueError(
