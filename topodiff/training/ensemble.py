@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from topodiff import __version__
 from topodiff.complexes.whole import whole_number
+from topodiff.molecules.features import VERSION
 from topodiff.nn.embedding import InChannels
 from topodiff.training import checkpoint
 from topodiff.training.config import MAX_SEED, FitConfig, check_names
@@ -87,7 +88,7 @@ class Ensemble:
     """Trained models with all that a prediction takes: ``members`` trained as ``config`` says on
     complexes of ``in_channels``, for ``targets``; ``scaler`` of features of whole complexes;
     ``about`` is whatever the caller wants to keep with them (plain values); ``versions`` are those
-    of topodiff and RDKit in which they were trained."""
+    of topodiff, RDKit and the features of molecules in which they were trained."""
 
     config: TrainConfig
     in_channels: InChannels
@@ -96,7 +97,11 @@ class Ensemble:
     members: Sequence[nn.Module]
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(
-        default_factory=lambda: {"topodiff": __version__, "rdkit": rdkit.__version__}
+        default_factory=lambda: {
+            "topodiff": __version__,
+            "rdkit": rdkit.__version__,
+            "features": str(VERSION),
+        }
     )
 
     def predict(self, samples: Samples) -> Prediction:

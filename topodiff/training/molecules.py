@@ -16,6 +16,7 @@ import rdkit
 
 from topodiff.molecules import LiftSettings, MoleculeTable, feature_set
 from topodiff.molecules.descriptors import NAMES, descriptors
+from topodiff.molecules.features import VERSION
 from topodiff.molecules.splits import Split
 from topodiff.nn.embedding import InChannels
 from topodiff.training.ensemble import Ensemble, Prediction, TrainConfig, train_ensemble
@@ -104,6 +105,11 @@ def predict_molecules(ensemble: Ensemble, table: MoleculeTable, num_workers: int
 def reading_settings(ensemble: Ensemble) -> dict[str, Any]:
     """How :func:`topodiff.read_table` has to read molecules for these models; ValueError where
     this version cannot."""
+    if (before := ensemble.versions.get("features", "1")) != str(VERSION):
+        raise ValueError(
+            f"the models know features of molecules in version {before}, and this topodiff has "
+            f"version {VERSION}: train them anew"
+        )
     known = [field.name for field in dataclasses.fields(LiftSettings)]
     if strange := [name for name in ensemble.about if name not in known]:
         raise ValueError(
