@@ -1,5 +1,6 @@
 """The commands, from a file of 60 molecules to predictions."""
 
+import inspect
 import json
 import os
 import re
@@ -9,7 +10,9 @@ import pytest
 import torch
 from commands import SMILES, one_line, one_line_and_more, read, run, train, write
 
-from topodiff.training import Ensemble
+from topodiff.cli import app
+from topodiff.molecules import LiftSettings
+from topodiff.training import Ensemble, TrainConfig
 
 
 def test_train_writes_everything(table, tmp_path):
@@ -134,6 +137,22 @@ def test_a_count_among_the_tested_is_no_class(tmp_path):
     }  # fmt: skip
     refused = train(path, out, *given, "--overwrite", "--task", "classification", target="n [/L]")
     assert "needs 0 or 1, got 2" in one_line(refused)
+
+
+def test_options_have_the_defaults_of_the_settings():
+    # the command has them in writing, as its --help would else wait for torch
+    options = {name: p.default for name, p in inspect.signature(app.train).parameters.items()}
+    config = TrainConfig()
+    assert (config.fit.epochs, config.members) == (30, 3)
+    found = {
+        "model": config.model.name,
+        "ensemble": config.members,
+        "max_ring_size": LiftSettings().max_ring_size,
+        **{name: getattr(config, name) for name in ("task", "descriptors")},
+        **{name: getattr(config.model, name) for name in ("hidden_channels", "num_layers")},
+        **{n: getattr(config.fit, n) for n in ("epochs", "batch_size", "learning_rate", "seed")},
+    }
+    assert {name: options[name] for name in found} == found
 
 
 def test_usage_puts_the_table_before_what_takes_several_values():

@@ -76,9 +76,9 @@ def train(
         str | None, typer.Option(help="Column of train, val and test, for a given split.")
     ] = None,
     ensemble: Annotated[
-        int, typer.Option("--ensemble", "--seeds", help="Number of models, each from its own seed.")
+        int, typer.Option(help="Number of models, each from its own seed: --seed, the next, ...")
     ] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes over the training molecules.")] = 40,
+    epochs: Annotated[int, typer.Option(help="Passes over the training molecules.")] = 30,
     seed: Annotated[int, typer.Option(help="Of the split and of the first model.")] = 0,
     hidden_channels: Annotated[int, typer.Option(help="Width of the model.")] = 64,
     num_layers: Annotated[int, typer.Option(help="Layers of the model.")] = 3,

@@ -40,7 +40,7 @@ class FitConfig:
         average: decay per step of the moving average of the weights that is validated and kept
             in place of the weights; 0 for none.
         seed: of the order of batches and of dropout (and of the initial weights in
-            :func:`topodiff.training.train`).
+            :func:`topodiff.training.train_ensemble`).
     """
 
     epochs: int = 30

@@ -39,7 +39,7 @@ class TrainConfig:
     Args:
         model: which model.
         fit: how each member is trained; member k has the seed ``fit.seed + k``.
-        members: number of models.
+        members: number of models; one alone has no spread to tell its uncertainty.
         task: ``auto``, ``regression`` or ``classification``, for all targets.
         descriptors: whether molecules are also described as a whole, by RDKit's descriptors (see
             :mod:`topodiff.training.molecules`).
@@ -47,7 +47,7 @@ class TrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    members: int = 1
+    members: int = 3
     task: str = "auto"
     descriptors: bool = True
 
