@@ -21,6 +21,7 @@ def test_train_writes_everything(table, tmp_path):
     assert done.exit_code == 0, done.output
     assert "60 of 61 rows are molecules, 1 failed" in done.output
     metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["device"] == "cpu"
     assert metrics["molecules"] == {"train": 48, "val": 6, "test": 6}
     assert [m["epochs"] for m in metrics["members"]] == [3, 3]
     tested = read(out / "test_predictions.csv")
@@ -178,6 +179,7 @@ def test_mistakes_are_one_line(table, tmp_path):
     assert "epochs must be a whole number >= 1, got 0" in one_line(
         train(table, out, "--epochs", "0")
     )
+    assert "got 'gpu'" in one_line(train(table, out, "--device", "gpu"))
     assert "given twice" in one_line(train(table, out, "--target-columns", "size"))
     assert "needs 0 or 1" in one_line(train(table, out, "--task", "classification"))
     assert "unclosed ring" in one_line_and_more(train(table, out, "--strict"))
@@ -204,6 +206,8 @@ def test_unusable_folders(table, trained, tmp_path):
         assert re.search(r"cannot be written: .* in /proc", one_line(train(table, "/proc/a/b")))
     out = tmp_path / "p.csv"
     assert "there is no folder" in one_line(run("predict", tmp_path / "no", table, "--out", out))
+    refused = run("predict", trained, table, "--out", out, "--device", "tpu")
+    assert "device is cpu, cuda or cuda:NUMBER, got 'tpu'" in one_line(refused)
     assert "there is no trained model in" in one_line(run("predict", tmp_path, table, "--out", out))
     nowhere = tmp_path / "no" / "p.csv"
     assert "cannot be written" in one_line(run("predict", trained, table, "--out", nowhere))

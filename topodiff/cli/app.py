@@ -91,6 +91,12 @@ def train(
     threads: Annotated[
         int, typer.Option(help="Threads of torch. For small models and batches one is fastest.")
     ] = 1,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="cpu, cuda or cuda:1, ... A seed gives the same result in every run on cpu only."
+        ),
+    ] = "cpu",
     strict: Annotated[bool, typer.Option(help="A bad row is an error.")] = False,
     num_workers: Annotated[int, typer.Option(help="Processes that read molecules.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
@@ -109,6 +115,7 @@ def train(
             split_column=split_column,
             strict=strict,
             threads=threads,
+            device=device,
             max_ring_size=max_ring_size,
             training=TrainConfig(
                 model=ModelConfig(model, hidden_channels, num_layers),
@@ -129,6 +136,7 @@ def predict(
     smiles_column: Annotated[
         str | None, typer.Option(help="By default the column with smiles in its name.")
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1, ...")] = "cpu",
     strict: Annotated[bool, typer.Option(help="A bad row is an error.")] = False,
     num_workers: Annotated[int, typer.Option(help="Processes that read molecules.")] = 0,
 ) -> None:
@@ -136,7 +144,7 @@ def predict(
     with one_line_errors():
         from topodiff.cli.predict import predict_command
 
-        predict_command(folder, table, out, smiles_column, strict, num_workers)
+        predict_command(folder, table, out, smiles_column, device, strict, num_workers)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from topodiff.training import checkpoint
 from topodiff.training.config import MAX_SEED, FitConfig, check_names
 from topodiff.training.features import FeatureScaler
 from topodiff.training.fit import Fitted, fit
-from topodiff.training.inference import predict
+from topodiff.training.inference import predict, usable_device
 from topodiff.training.metrics import evaluate
 from topodiff.training.models import ModelConfig, build_model
 from topodiff.training.run import Record
@@ -105,7 +105,8 @@ class Ensemble:
     )
 
     def predict(self, samples: Samples) -> Prediction:
-        """Mean and spread of the members on ``samples`` (their features not scaled)."""
+        """Mean and spread of the members on ``samples`` (their features not scaled), on the CPU;
+        computed where the members are."""
         scaled = scale_features(samples, self.scaler)
         each = torch.stack([self.targets.unscale(predict(m, scaled)) for m in self.members])
         spread = each.std(0) if len(each) > 1 else torch.full_like(each[0], torch.nan)
@@ -131,9 +132,14 @@ class Ensemble:
         checkpoint.save(Path(folder) / FILE, state)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Ensemble:
-        """Read what :meth:`save` wrote; ValueError where it is missing, damaged, something else or
-        of a version of topodiff that does not fit."""
+    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Ensemble:
+        """Read what :meth:`save` wrote, to predict on ``device``.
+
+        Raises:
+            ValueError: it is missing, damaged, something else or of a version of topodiff that
+                does not fit, or there is no such device.
+        """
+        device = usable_device(device)
         path = Path(folder) / FILE
         if not path.is_file():
             raise ValueError(f"there is no trained model in {folder} ({path.name} is missing)")
@@ -141,13 +147,16 @@ class Ensemble:
         if not isinstance(state, dict) or not all(part in state for part in _PARTS):
             raise ValueError(f"{path} is no trained model, but another file of topodiff")
         try:
-            return cls._from_state(state)
+            ensemble = cls._from_state(state)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             before = dict(state.get("versions") or {}).get("topodiff", "another version")
             raise ValueError(
                 f"{path}, a model of topodiff {before}, does not fit topodiff {__version__}: "
                 + " ".join(str(error).split())
             ) from error
+        for member in ensemble.members:
+            member.to(device)
+        return ensemble
 
     @classmethod
     def _from_state(cls, state: dict[str, Any]) -> Ensemble:
@@ -174,6 +183,7 @@ def train_ensemble(
     folder: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, Record], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[Ensemble, list[Fitted]]:
     """Train ``config.members`` models on ``train``, each with its best epoch on ``valid``.
 
@@ -188,10 +198,14 @@ def train_ensemble(
         folder: for checkpoints, in ``member_0``, ``member_1``, ...
         resume: go on from the checkpoints in ``folder``.
         on_epoch: called with the number of the member and the record of every epoch.
+        device: on which to train; the members stay there. On ``cpu`` a seed gives the same bits in
+            every run; on ``cuda`` it need not.
 
     Raises:
-        ValueError, NonFiniteError: as :func:`topodiff.training.fit`, and for constant targets.
+        ValueError, NonFiniteError: as :func:`topodiff.training.fit`, for constant targets, and
+            for a device that is not there.
     """
+    device = usable_device(device)
     if train.y is None:
         raise ValueError("the training samples have no targets")
     if targets is None:
@@ -205,7 +219,7 @@ def train_ensemble(
         settings = dataclasses.replace(config.fit, seed=config.fit.seed + k)
         checkpoint.seed_everything(settings.seed)
         width = 0 if scaler is None else scaler.width
-        model = build_model(config.model, in_channels, len(targets), width)
+        model = build_model(config.model, in_channels, len(targets), width).to(device)
         place = None if folder is None else Path(folder) / f"member_{k}"
         report = None if on_epoch is None else partial(on_epoch, k)
         done.append(

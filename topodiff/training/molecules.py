@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import rdkit
+import torch
 
 from topodiff.molecules import LiftSettings, MoleculeTable, feature_set
 from topodiff.molecules.descriptors import NAMES, descriptors
@@ -21,6 +22,7 @@ from topodiff.molecules.splits import Split
 from topodiff.nn.embedding import InChannels
 from topodiff.training.ensemble import Ensemble, Prediction, TrainConfig, train_ensemble
 from topodiff.training.fit import Fitted
+from topodiff.training.inference import usable_device
 from topodiff.training.run import Record
 from topodiff.training.samples import Samples
 from topodiff.training.selection import selecting_metric
@@ -51,20 +53,23 @@ def train_molecules(
     folder: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, Record], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[Ensemble, list[Fitted]]:
     """Train on ``split.train``, choose epochs on ``split.val``; ``split.test`` is not touched.
 
     Args:
         table: read with target columns. The ensemble remembers how it was lifted.
         split: numbers of the molecules in each part.
-        config, folder, resume, on_epoch: as for :func:`~topodiff.training.train_ensemble`.
+        config, folder, resume, on_epoch, device: as for
+            :func:`~topodiff.training.train_ensemble`.
         samples: of the table, where :func:`molecule_samples` was called already.
 
     Raises:
         ValueError: no targets, an empty or overlapping split, a constant target, samples with
             descriptors where ``config`` wants none or without them where it wants them, or
-            another run's checkpoints; before any training.
+            another run's checkpoints, a device that is not there; before any training.
     """
+    device = usable_device(device)
     targets = check_trainable(table, split, config)
     if samples is not None and (samples.features is not None) != config.descriptors:
         raise ValueError(
@@ -83,6 +88,7 @@ def train_molecules(
         folder=folder,
         resume=resume,
         on_epoch=on_epoch,
+        device=device,
     )
     return dataclasses.replace(ensemble, about=dataclasses.asdict(table.settings)), fitted
 
