@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import SMILES, one_line, one_line_and_more, read, run, train, write
+from rdkit import Chem
 
 from topodiff.cli import app
 from topodiff.molecules import LiftSettings
@@ -19,7 +20,7 @@ def test_train_writes_everything(table, tmp_path):
     out = tmp_path / "out"
     done = train(table, out)
     assert done.exit_code == 0, done.output
-    assert "60 of 61 rows are molecules, 1 failed" in done.output
+    assert "60 of 61 rows are usable, 1 failed" in done.output
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["device"] == "cpu"
     assert metrics["molecules"] == {"train": 48, "val": 6, "test": 6}
@@ -58,6 +59,35 @@ def test_predict_keeps_rows_columns_and_order(trained, tmp_path):
     assert [bool(r["size_predicted"]) for r in found] == [True, False, True, False]
     assert 0 < float(found[0]["oxygen_predicted"]) < 1
     assert float(found[0]["size_std"]) > 0
+
+
+def test_failed_rows_are_written_also_where_there_are_no_others(trained, tmp_path):
+    new = write(tmp_path / "new.csv", ["smiles"], [["C1CC"]])
+    out = tmp_path / "predictions.csv"
+    done = run("predict", trained, new, "--out", out)
+    assert done.exit_code == 0, done.output
+    [row] = read(out)
+    assert "unclosed ring" in row["failure"]
+    assert row["size_predicted"] == ""
+    assert "0 of 1 rows are usable, 1 failed" in done.output
+    strict = run("predict", trained, new, "--out", tmp_path / "strict.csv", "--strict")
+    assert strict.exit_code == 2
+
+
+def test_molecules_of_an_sdf_stand_beside_their_predictions(trained, tmp_path):
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    new = tmp_path / "new.sdf"
+    new.write_text(f"{block}$$$$\n")
+    assert run("predict", trained, new, "--out", tmp_path / "p.csv").exit_code == 0
+    assert [row["smiles"] for row in read(tmp_path / "p.csv")] == ["CCO"]
+
+
+def test_words_for_classes(tmp_path):
+    rows = [[s, "Active" if "O" in s else "inactive"] for s in SMILES]
+    path = write(tmp_path / "t.csv", ["smiles", "assay"], rows)
+    done = train(path, tmp_path / "out", "--no-descriptors", target="assay")
+    assert done.exit_code == 0, done.output
+    assert Ensemble.load(tmp_path / "out").targets.tasks == ("classification",)
 
 
 def test_predictions_do_not_depend_on_the_company(trained, tmp_path):
@@ -188,7 +218,9 @@ def test_mistakes_are_one_line(table, tmp_path):
 
 def test_no_molecule_at_all(tmp_path):
     table = write(tmp_path / "bad.csv", ["smiles", "y"], [["nonsense", 1], ["(", 2]])
-    assert "no row holds a molecule" in one_line_and_more(train(table, tmp_path / "o", target="y"))
+    assert "no row is usable, 2 of 2 as SMILES Parse Error" in one_line_and_more(
+        train(table, tmp_path / "o", target="y")
+    )
 
 
 def test_too_few_molecules(tmp_path):

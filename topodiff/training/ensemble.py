@@ -109,7 +109,9 @@ class Ensemble:
         computed where the members are."""
         scaled = scale_features(samples, self.scaler)
         each = torch.stack([self.targets.unscale(predict(m, scaled)) for m in self.members])
-        spread = each.std(0) if len(each) > 1 else torch.full_like(each[0], torch.nan)
+        spread = (
+            each.std(0) if len(each) > 1 and len(samples) else torch.full_like(each[0], torch.nan)
+        )
         return Prediction(each.mean(0), spread)
 
     def evaluate(self, samples: Samples) -> dict[str, dict]:
