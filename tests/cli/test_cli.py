@@ -136,8 +136,10 @@ def test_resume_and_overwrite(table, tmp_path):
     assert "had other settings: training.fit.learning_rate was 0.001 and is 0.5" in one_line(
         changed
     )
+    moved = table.rename(tmp_path / "moved.csv")
+    assert train(moved, out, "--resume").exit_code == 0
     (out / "mine.txt").write_text("keep me")
-    assert train(table, out, "--overwrite", "--seed", "1").exit_code == 0
+    assert train(moved, out, "--overwrite", "--seed", "1").exit_code == 0
     assert (out / "mine.txt").exists()
     assert (out / "predictor.ckpt").read_bytes() != first
 

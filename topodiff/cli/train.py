@@ -98,17 +98,22 @@ def train_command(
     with locked(out):
         if not (resume and (out / CONFIG).exists()):
             _claim(out, settings, table)
-        with training_progress(config, console) as on_epoch:
-            ensemble, fitted = train_molecules(
-                table,
-                split,
-                config,
-                samples=samples,
-                folder=out,
-                resume=resume,
-                on_epoch=on_epoch,
-                device=settings.device,
-            )
+        try:
+            with training_progress(config, console) as on_epoch:
+                ensemble, fitted = train_molecules(
+                    table,
+                    split,
+                    config,
+                    samples=samples,
+                    folder=out,
+                    resume=resume,
+                    on_epoch=on_epoch,
+                    device=settings.device,
+                )
+        except KeyboardInterrupt:
+            said = f"stopped: the same command with --resume goes on in {out}"
+            console.print(said, markup=False, highlight=False)
+            raise
         ensemble.save(out)
         _report(ensemble, fitted, samples, table, split, out, console)
 
@@ -161,6 +166,8 @@ def _check_resumable(out: Path, settings: Settings) -> None:
     except ValueError as error:
         raise ValueError(f"{out / CONFIG} is damaged ({error}): give --overwrite") from None
     wanted = json.loads(json.dumps(settings.to_dict()))
+    if isinstance(before, dict):
+        before["table"] = wanted["table"]  # of which the checkpoints know the content
     changes = [
         f"{name} was {old} and is {new}"
         for name, (old, new) in sorted(_differences(before, wanted).items())
