@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem, rdBase
 from rdkit.Chem.rdCIPLabeler import AssignCIPLabels
+from rdkit.Chem.rdDistGeom import EmbedMultipleConfs
 
 import topodiff as td
+from topodiff.kernels import backend
 from topodiff.molecules import FEATURES, LiftSettings, MoleculeError, lift_all
 from topodiff.molecules import lift as lift_module
 from topodiff.molecules.features import ZINC_ATOMS
@@ -57,12 +59,12 @@ SETTINGS = [
 
 def both_ways(smiles, settings):
     """Lifted by the compiled module and by the reference."""
-    if lift_module._compiled_module() is None:
+    if (module := backend.compiled_module()) is None:
         pytest.skip("needs the compiled module")
     mols = [(i, mol_from_smiles(s)) for i, s in enumerate(smiles)]
     if settings.explicit_hydrogens:
         mols = [(i, Chem.AddHs(m)) for i, m in mols]
-    compiled = lift_module._lift_compiled(lift_module._compiled_module(), mols, settings)
+    compiled = lift_module._lift_compiled(module, mols, settings)
     return compiled, lift_module._lift_reference(mols, settings)
 
 
@@ -231,6 +233,44 @@ def test_from_mol_does_not_need_a_sanitised_molecule_and_does_not_change_it():
     mol = Chem.MolFromSmiles("C1=CC=CC=C1", sanitize=False)
     assert td.from_mol(mol).equals(td.from_smiles("c1ccccc1"))
     assert not mol.GetAtomWithIdx(0).GetIsAromatic()
+
+
+@pytest.mark.parametrize("explicit_hydrogens", [False, True])
+def test_positions_are_those_of_the_first_conformer(dtype, explicit_hydrogens):
+    ethanol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    EmbedMultipleConfs(ethanol, 2, randomSeed=1)
+    k = td.from_mol(ethanol, explicit_hydrogens=explicit_hydrogens)
+    expected = torch.from_numpy(ethanol.GetConformer(0).GetPositions())
+    assert torch.equal(k.positions, expected.to(dtype))
+    heavy = Chem.RemoveHs(ethanol)
+    k = td.from_mol(heavy, explicit_hydrogens=explicit_hydrogens)
+    assert k.positions.shape == (9 if explicit_hydrogens else 3, 3)
+    assert torch.pdist(k.positions).min() > 0.5
+    assert td.from_mol(Chem.MolFromSmiles("CCO")).positions is None
+
+
+def test_a_molecule_without_json_costs_the_others_nothing(monkeypatch):
+    if backend.compiled_module() is None:
+        pytest.skip("needs the compiled module")
+    smiles, slow = ["CCO", "C#N", "CC(C)C"], []
+    expected = lift_all(smiles, LiftSettings())
+    to_json, reference_lift = lift_module.MolToJSON, lift_module.reference.lift
+
+    def without_nitrogen(mol):
+        if any(atom.GetAtomicNum() == 7 for atom in mol.GetAtoms()):
+            raise RuntimeError("no JSON for nitrogen")
+        return to_json(mol)
+
+    def count(mol, settings):
+        slow.append(mol)
+        return reference_lift(mol, settings)
+
+    monkeypatch.setattr(lift_module, "MolToJSON", without_nitrogen)
+    monkeypatch.setattr(lift_module.reference, "lift", count)
+    with pytest.warns(UserWarning, match="which is slow: no JSON for nitrogen"):
+        found = lift_all(smiles, LiftSettings())
+    assert_same(found, expected)
+    assert len(slow) == 1
 
 
 def test_explicit_hydrogens_are_vertices():
