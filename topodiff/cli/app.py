@@ -62,8 +62,8 @@ def train(
     target_columns: Annotated[
         list[str],
         typer.Option(
-            help="Columns to learn, one or several; one that begins with - as "
-            "--target-columns=-NAME."
+            help="Columns to learn, one or several: of numbers, or of 0 and 1 or words like active "
+            "and inactive for classes. One that begins with - as --target-columns=-NAME."
         ),
     ],
     smiles_column: Annotated[
@@ -140,7 +140,10 @@ def predict(
     strict: Annotated[bool, typer.Option(help="A bad row is an error.")] = False,
     num_workers: Annotated[int, typer.Option(help="Processes that read molecules.")] = 0,
 ) -> None:
-    """Predict for every row of a table; rows, order and other columns are kept."""
+    """Predict for every row of a table; rows, order and other columns are kept.
+
+    NAME_predicted is a value, for a class the probability of 1 (or active); NAME_std is its spread.
+    """
     with one_line_errors():
         from topodiff.cli.predict import predict_command
 

@@ -36,6 +36,11 @@ class FeatureSet(NamedTuple):
         """Number of categories of every column of ``rank``."""
         return tuple(column.size for column in self.ranks[rank])
 
+    @property
+    def in_channels(self) -> dict[int, tuple[int, ...]]:
+        """The sizes of all ranks that have columns, as models in :mod:`topodiff.nn` take them."""
+        return {rank: self.sizes(rank) for rank, columns in enumerate(self.ranks) if columns}
+
 
 # (element, formal charge, hydrogens written inside the brackets) of the 28 atom types of ZINC-12k
 ZINC_ATOMS = (

@@ -19,7 +19,6 @@ from topodiff.molecules import LiftSettings, MoleculeTable, feature_set
 from topodiff.molecules.descriptors import NAMES, descriptors
 from topodiff.molecules.features import VERSION
 from topodiff.molecules.splits import Split
-from topodiff.nn.embedding import InChannels
 from topodiff.training.ensemble import Ensemble, Prediction, TrainConfig, train_ensemble
 from topodiff.training.fit import Fitted
 from topodiff.training.inference import usable_device
@@ -27,12 +26,6 @@ from topodiff.training.run import Record
 from topodiff.training.samples import Samples
 from topodiff.training.selection import selecting_metric
 from topodiff.training.targets import Targets
-
-
-def in_channels(settings: LiftSettings) -> InChannels:
-    """Features of atoms, bonds and rings that were lifted so, as the models want to know them."""
-    sizes = {r: feature_set(settings.features).sizes(r) for r in range(3)}
-    return {r: columns for r, columns in sizes.items() if columns}
 
 
 def molecule_samples(
@@ -82,7 +75,7 @@ def train_molecules(
     ensemble, fitted = train_ensemble(
         samples.select(split.train),
         samples.select(split.val),
-        in_channels(table.settings),
+        feature_set(table.settings.features).in_channels,
         config,
         targets=targets,
         folder=folder,
