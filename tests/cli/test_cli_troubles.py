@@ -53,6 +53,19 @@ def test_what_is_resumed_is_not_touched_if_refused(table, tmp_path):
     assert {p.name: p.read_bytes() for p in out.iterdir() if p.is_file()} == before
 
 
+def test_what_is_interrupted_says_how_it_goes_on(table, tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr("topodiff.cli.train.train_molecules", interrupted)
+        stopped = train(table, out, "--no-descriptors")
+    assert stopped.exit_code == 130
+    assert "the same command with --resume goes on in" in " ".join(stopped.output.split())
+    assert train(table, out, "--no-descriptors", "--resume").exit_code == 0
+
+
 def test_one_process_in_a_folder(table, tmp_path):
     out = tmp_path / "out"
     assert train(table, out, "--no-descriptors").exit_code == 0

@@ -12,6 +12,7 @@ import pytest
 import torch
 from kernel_cases import COMPILED
 
+import topodiff
 from topodiff import kernels
 from topodiff.kernels import backend
 
@@ -87,6 +88,25 @@ def test_missing_module_warns_once_and_runs_on_the_reference() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert kernels.segment_softmax(x, ptr).tolist() == [[0.5, 0.5], [0.5, 0.5]]
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+@pytest.mark.parametrize(
+    "lift",
+    [
+        lambda: topodiff.from_smiles("c1ccccc1").shape,
+        lambda: topodiff.liftings.RingLifting()(torch.tensor([range(6), [1, 2, 3, 4, 5, 0]])).shape,
+    ],
+    ids=["molecule", "rings"],
+)
+def test_missing_module_is_said_once_where_there_are_no_kernels(lift) -> None:
+    with pytest.warns(UserWarning, match="reference kernels: no compiler was found"):
+        assert lift() == (6, 6, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lift()
+        with kernels.use("reference"):
+            lift()
 
 
 def test_environment_variable() -> None:

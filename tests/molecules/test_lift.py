@@ -10,11 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem, rdBase
+from rdkit.Chem.rdCIPLabeler import AssignCIPLabels
+from rdkit.Chem.rdDistGeom import EmbedMultipleConfs
 
 import topodiff as td
+from topodiff.kernels import backend
 from topodiff.molecules import FEATURES, LiftSettings, MoleculeError, lift_all
 from topodiff.molecules import lift as lift_module
 from topodiff.molecules.features import ZINC_ATOMS
+from topodiff.molecules.parse import mol_from_smiles
 
 # (SMILES, shape with rings = induced cycles of up to 18 atoms)
 SHAPES = {
@@ -42,7 +46,7 @@ ODD = [
     "F[Pt@SP1](F)(Cl)Cl", "[Fe]:[C]", "[2H]O[2H]", "[U+6]", "S(=O)(=O)(O)O", "F[P-](F)(F)(F)(F)F",
     "[Xe]", "O=[N+]([O-])c1ccccc1", "c1cc[nH]c1", "[OH3+]", "[H+]", "C#N", "[C-]#[O+]",
     "CC |$a;b$|", "[999Og]", "C[P@](=O)(O)c1ccccc1", "[Cl-].[NH3+]C", "N[C@](F)(Cl)Br",
-    "OS(O)(O)(O)O",
+    "OS(O)(O)(O)O", "C[C@H]1CC[C@H](C)CC1", "O[C@H]1C[C@@H](O)C1", "[3H]O[3H]", "[14CH4]",
 ]  # fmt: skip
 SETTINGS = [
     LiftSettings(),
@@ -55,12 +59,12 @@ SETTINGS = [
 
 def both_ways(smiles, settings):
     """Lifted by the compiled module and by the reference."""
-    if lift_module._compiled_module() is None:
+    if (module := backend.compiled_module()) is None:
         pytest.skip("needs the compiled module")
-    mols = [(i, Chem.MolFromSmiles(s)) for i, s in enumerate(smiles)]
+    mols = [(i, mol_from_smiles(s)) for i, s in enumerate(smiles)]
     if settings.explicit_hydrogens:
         mols = [(i, Chem.AddHs(m)) for i, m in mols]
-    compiled = lift_module._lift_compiled(lift_module._compiled_module(), mols, settings)
+    compiled = lift_module._lift_compiled(module, mols, settings)
     return compiled, lift_module._lift_reference(mols, settings)
 
 
@@ -123,12 +127,12 @@ def test_atom_features_read_as_chemistry_says():
     k = td.from_smiles("C[C@H]([NH3+])C(=O)[18O-]")  # L-alanine, labelled
     assert words(k, 0, 1) == {
         "element": 6, "degree": 3, "charge": 0, "hydrogens": 1, "hybridisation": "sp3",
-        "aromatic": "no", "chirality": "S", "in_ring": "no", "isotope": "no",
+        "aromatic": "no", "chirality": "S", "in_ring": "no", "isotope": "natural",
         "radical_electrons": 0,
     }  # fmt: skip
     assert words(k, 0, 2)["charge"] == 1
     assert words(k, 0, 2)["hydrogens"] == 3
-    assert words(k, 0, 5)["isotope"] == "yes"
+    assert words(k, 0, 5)["isotope"] == 2
     assert words(k, 0, 5)["charge"] == -1
     assert words(td.from_smiles("[CH3]"), 0, 0)["radical_electrons"] == 1
     assert words(td.from_smiles("[U+6]"), 0, 0)["charge"] == "other"
@@ -157,10 +161,58 @@ def test_zinc_types():
     assert td.from_smiles("[U]", features="zinc").x[0].item() == len(ZINC_ATOMS)
 
 
+STEREOISOMERS = [
+    ("C[C@H]1CC[C@H](C)CC1", "C[C@H]1CC[C@@H](C)CC1"),
+    ("O[C@H]1C[C@@H](O)C1", "O[C@H]1C[C@H](O)C1"),
+    ("C1CC[C@H]2CCCC[C@H]2C1", "C1CC[C@H]2CCCC[C@@H]2C1"),  # decalin
+    ("C1CC[C@H]2CCC[C@H]2C1", "C1CC[C@H]2CCC[C@@H]2C1"),  # hydrindane
+    ("OC[C@H](O)[C@@H](O)[C@H](O)CO", "OC[C@H](O)[C@H](O)[C@H](O)CO"),
+    ("C[C@H]1C[C@@H](C)C[C@@H](C)C1", "C[C@H]1C[C@H](C)C[C@@H](C)C1"),
+    ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"),
+    ("F/C=C/F", "F/C=C\\F"),
+    ("F/C=C/[C@H](O)/C=C\\F", "F/C=C/[C@@H](O)/C=C\\F"),
+]
+ISOTOPES = [("[13CH4]", "[14CH4]"), ("[2H]O[2H]", "[3H]O[3H]"), ("C[123I]", "C[131I]")]
+
+
+@pytest.mark.parametrize("reader", ["cpu", "reference"])
+@pytest.mark.parametrize(("one", "other"), STEREOISOMERS + ISOTOPES)
+def test_stereoisomers_and_isotopes_differ(one, other, reader):
+    with td.kernels.use(reader) if reader in td.kernels.available() else pytest.skip("no compiler"):
+        assert not td.from_smiles(one).equals(td.from_smiles(other))
+
+
+@pytest.mark.parametrize("smiles", [s for pair in STEREOISOMERS for s in pair])
+def test_features_do_not_depend_on_how_a_smiles_is_written(smiles):
+    mol = Chem.MolFromSmiles(smiles)
+    k = td.from_smiles(smiles)
+    for _ in range(5):
+        written = Chem.MolToSmiles(mol, doRandom=True)
+        other = td.from_smiles(written)
+        for match in mol.GetSubstructMatches(Chem.MolFromSmiles(written), False, True):
+            if torch.equal(other.x[0], k.x[0][list(match)]):
+                break
+        else:
+            pytest.fail(f"{written} has other features")
+
+
+def test_features_do_not_depend_on_labels_of_before():
+    mol = Chem.MolFromSmiles("C[C@H]1C[C@@H](O)[C@H](F)C1")
+    k = td.from_mol(mol)
+    AssignCIPLabels(mol)
+    assert td.from_mol(mol).equals(k)
+
+
+def test_centres_that_cannot_be_labelled_in_time_are_of_another_kind():
+    k = td.from_smiles(f"C{'[C@H]1CC[C@H](CC1)' * 60}C")
+    assert {words(k, 0, i)["chirality"] for i in range(1, 9)} == {"none", "other"}
+
+
 @given(st.data())
 def test_features_do_not_depend_on_the_order_of_atoms(data):
-    smiles = data.draw(st.sampled_from([s for s in SHAPES if "->" not in s and "~" not in s]))
-    mol = Chem.MolFromSmiles(smiles)
+    stereo = [s for pair in STEREOISOMERS for s in pair]
+    plain = [s for s in SHAPES if "->" not in s and "~" not in s]
+    mol = Chem.MolFromSmiles(data.draw(st.sampled_from(plain + stereo)))
     order = data.draw(st.permutations(range(mol.GetNumAtoms())))
     k, other = td.from_mol(mol), td.from_mol(Chem.RenumberAtoms(mol, order))
     assert other.shape == k.shape
@@ -181,6 +233,44 @@ def test_from_mol_does_not_need_a_sanitised_molecule_and_does_not_change_it():
     mol = Chem.MolFromSmiles("C1=CC=CC=C1", sanitize=False)
     assert td.from_mol(mol).equals(td.from_smiles("c1ccccc1"))
     assert not mol.GetAtomWithIdx(0).GetIsAromatic()
+
+
+@pytest.mark.parametrize("explicit_hydrogens", [False, True])
+def test_positions_are_those_of_the_first_conformer(dtype, explicit_hydrogens):
+    ethanol = Chem.AddHs(Chem.MolFromSmiles("CCO"))
+    EmbedMultipleConfs(ethanol, 2, randomSeed=1)
+    k = td.from_mol(ethanol, explicit_hydrogens=explicit_hydrogens)
+    expected = torch.from_numpy(ethanol.GetConformer(0).GetPositions())
+    assert torch.equal(k.positions, expected.to(dtype))
+    heavy = Chem.RemoveHs(ethanol)
+    k = td.from_mol(heavy, explicit_hydrogens=explicit_hydrogens)
+    assert k.positions.shape == (9 if explicit_hydrogens else 3, 3)
+    assert torch.pdist(k.positions).min() > 0.5
+    assert td.from_mol(Chem.MolFromSmiles("CCO")).positions is None
+
+
+def test_a_molecule_without_json_costs_the_others_nothing(monkeypatch):
+    if backend.compiled_module() is None:
+        pytest.skip("needs the compiled module")
+    smiles, slow = ["CCO", "C#N", "CC(C)C"], []
+    expected = lift_all(smiles, LiftSettings())
+    to_json, reference_lift = lift_module.MolToJSON, lift_module.reference.lift
+
+    def without_nitrogen(mol):
+        if any(atom.GetAtomicNum() == 7 for atom in mol.GetAtoms()):
+            raise RuntimeError("no JSON for nitrogen")
+        return to_json(mol)
+
+    def count(mol, settings):
+        slow.append(mol)
+        return reference_lift(mol, settings)
+
+    monkeypatch.setattr(lift_module, "MolToJSON", without_nitrogen)
+    monkeypatch.setattr(lift_module.reference, "lift", count)
+    with pytest.warns(UserWarning, match="which is slow: no JSON for nitrogen"):
+        found = lift_all(smiles, LiftSettings())
+    assert_same(found, expected)
+    assert len(slow) == 1
 
 
 def test_explicit_hydrogens_are_vertices():

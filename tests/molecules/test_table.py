@@ -115,7 +115,10 @@ BAD_FILES = [
     (b"smiles,smiles\nC,C\n", "several columns with 'smiles'"),
     (b"smiles,z\nC,1\n", r"no column 'y'; the columns are \['smiles', 'z'\]"),
     (b"smiles,y,y\nC,1,2\n", "2 columns are named 'y'"),
-    (b"smiles,y\nC(,1\n", "no row holds a molecule"),
+    (b"smiles,y\nC(,1\n", "no row is usable, 1 of 1 as SMILES Parse Error"),
+    (b"smiles;y\nC;1,5\nC;2,5\nC(;2,5\n", "usable, 3 of 3 as target 'y' is not a finite number; "),
+    (b"PK\x03\x04" + bytes(99), "an Excel workbook or zip archive; save the table as CSV"),
+    (b"\xd0\xcf\x11\xe0" + bytes(99), "an Excel workbook"),
     ("smiles,y\nC,1\n".encode("utf-16"), "line 1 is UTF-16"),
     (b'"smiles,y\nC,1\n', "line 1 .the header.: a quote opens and never closes"),
     (gzip.compress(GOOD.encode() * 1000)[:-20], "damaged gzip"),
@@ -133,6 +136,76 @@ def test_a_file_that_cannot_be_used_says_why(write, content, message):
 def test_missing_file(tmp_path):
     with pytest.raises(TableError, match="no such file"):
         read_table(tmp_path / "none.csv")
+    with pytest.raises(TableError, match="a folder, no file"):
+        read_table(tmp_path)
+
+
+def test_without_targets_a_table_may_have_failures_only(write):
+    table = read_table(write("smiles\nC1CC\n"))
+    assert len(table) == len(table.complexes) == 0
+    assert "unclosed ring" in table.failures[0].reason
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("active", "inactive"), ("True", "False"), ("YES", "no"), ("positive", "Negative"), "10"],
+)
+def test_words_for_classes(write, words):
+    cells = [words[0], words[1], "", words[1], " " + words[0]]
+    path = write("smiles;y\n" + "".join(f"C;{cell}\n" for cell in cells))
+    table = read_table(path, target_columns="y")
+    assert not table.failures
+    assert table.y[:, 0].nan_to_num(9).tolist() == [1, 0, 9, 0, 1]
+
+
+def test_words_belong_to_columns_of_classes(write):
+    table = read_table(write("smiles,y\nC,2.5\nC,no\nC,1\n"), target_columns="y")
+    assert table.y.tolist() == [[2.5], [1]]
+    assert "not a finite number: 'no' (the column holds other numbers" in table.failures[0].reason
+    table = read_table(write("smiles,y\nC,yes\nC,perhaps\nC,0\n"), target_columns="y")
+    assert table.y.tolist() == [[1], [0]]
+    assert "'y' is not a class: 'perhaps'" in table.failures[0].reason
+
+
+def test_failures_show_the_row_as_it_stands_in_the_file(write):
+    path = write('smiles;y;note\nCCO;1,5;"a; b"\nC;1;\n"C;2\n')
+    table = read_table(path, target_columns="y")
+    assert [f.content for f in table.failures] == ['CCO;1,5;"a; b"', '"C;2']
+    assert table.failures[0].reason.endswith(
+        "'1,5' (decimals are written with a point, thousands without a comma)"
+    )
+
+
+def test_tables_from_lists(write):
+    smiles = ["CCO", "C(", "C", "CC"]
+    targets = {"logS": [-0.5, 1, None, math.nan], "toxic": ["yes", "no", True, 0]}
+    table = td.molecules.table_from_smiles(smiles, targets, max_ring_size=7)
+    rows = ["CCO,-0.5,yes", "C(,1,no", "C,,yes", "CC,nan,no"]
+    path = write("\n".join(["smiles,logS,toxic", *rows]))
+    same = read_table(path, target_columns=["logS", "toxic"], max_ring_size=7)
+    assert table.complexes.equals(same.complexes)
+    assert table.y.nan_to_num(9).equal(same.y.nan_to_num(9))
+    assert table.smiles == same.smiles == ["CCO", "C", "CC"]
+    assert table.columns == same.columns
+    assert table.settings == same.settings
+    assert [f.line for f in table.failures] == [2]
+    alone = td.molecules.table_from_smiles(smiles)
+    assert alone.y is None
+    assert alone.column("smiles") == ["CCO", "C", "CC"]
+    assert len(td.molecules.table_from_smiles([], {"y": []})) == 0
+
+
+def test_lists_that_are_no_table_say_why():
+    table_from_smiles = td.molecules.table_from_smiles
+    for smiles in ("CCO", ["CCO", None]):
+        with pytest.raises(TypeError, match="a sequence of SMILES strings"):
+            table_from_smiles(smiles)
+    with pytest.raises(ValueError, match="2 SMILES and 1 values of 'y'"):
+        table_from_smiles(["C", "CC"], {"y": [1]})
+    with pytest.raises(TableError, match="no row is usable, 1 of 1 as SMILES Parse Error"):
+        table_from_smiles(["C("], {"y": [1]})
+    with pytest.raises(TableError, match="line 1: "):
+        table_from_smiles(["C("], strict=True)
 
 
 def test_columns_by_name(write):
@@ -199,8 +272,8 @@ def test_sdf(write, name):
     content = gzip.compress(text.encode()) if name.endswith("gz") else text
     table = read_table(write(content, name), target_columns="logS")
     assert table.smiles == ["CCO", "c1ccccc1"]
-    assert table.columns == ["logS", "id"]
-    assert table.rows == [["1.5", "a"], ["2", ""], ["", ""]]
+    assert table.columns == ["logS", "id", "smiles"]
+    assert table.rows == [["1.5", "a", "CCO"], ["2", "", ""], ["", "", "c1ccccc1"]]
     assert table.y[0].item() == 1.5
     assert math.isnan(table.y[1])
     [failure] = table.failures
@@ -214,18 +287,19 @@ def test_sdf_titles(write):
     table = read_table(
         write(sdf((methane, {"y": "1"}), (named, {}), ("odd" + methane[:9], {})), "m.sdf")
     )
-    assert table.columns == ["title", "y"]
-    assert table.rows == [["", "1"], ["aspirin", ""], ["odd", ""]]
-    table = read_table(write(sdf((named, {"y": "1", "title": "acid"}), (named, {})), "m.sdf"))
-    assert table.columns == ["y", "title"]
-    assert table.rows == [["1", "acid"], ["", ""]]
+    assert table.columns == ["title", "y", "smiles"]
+    assert table.rows == [["", "1", "C"], ["aspirin", "", "C"], ["odd", "", ""]]
+    own = {"y": "1", "title": "acid", "smiles": "mine"}
+    table = read_table(write(sdf((named, own), (named, {})), "m.sdf"))
+    assert table.columns == ["y", "title", "smiles"]
+    assert table.rows == [["1", "acid", "mine"], ["", "", ""]]
 
 
 def test_sdf_without_molecules(write):
     with pytest.raises(TableError, match="no molecule"):
         read_table(write("\n\n", "m.sdf"))
-    with pytest.raises(TableError, match="M  END"):
-        read_table(write("nonsense\n$$$$\n", "m.sdf"))
+    table = read_table(write("nonsense\n$$$$\n", "m.sdf"))
+    assert [f.reason for f in table.failures] == ["mol block without 'M  END'"]
 
 
 ROWS_AND_FAILURES = {

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from topodiff.training import Targets, evaluate, metric
+from topodiff.training.selection import selecting_metric
 
 NAN = math.nan
 numbers = st.lists(
@@ -77,6 +78,17 @@ def test_columns_with_one_class_are_left_out_of_the_mean():
     assert found["columns"]["a"]["roc_auc"] == 1
     assert math.isnan(found["columns"]["b"]["roc_auc"])
     assert found["mean"]["roc_auc"] == 1
+
+
+def test_errors_in_different_units_have_no_mean():
+    targets = Targets(("a", "b"), ("regression",) * 2, (0.0, 0.0), (1.0, 1.0))
+    y = torch.tensor([[1.0, 100.0], [2.0, 300.0]])
+    found = evaluate(targets, y + torch.tensor([1.0, 10.0]), y)
+    assert found["columns"]["b"]["rmse"] == pytest.approx(10)
+    assert set(found["mean"]) == {"r2"}
+    with pytest.raises(ValueError, match=r"rmse of a, b is not defined .* or in different units"):
+        selecting_metric("rmse", targets, y)
+    assert selecting_metric("auto", targets, y) == "loss"
 
 
 def test_mixed_columns_have_their_own_metrics():

@@ -86,6 +86,15 @@ def test_columns_are_classes_only_if_all_their_values_are():
         Targets.fit(y, tasks="classification", others=torch.tensor([[2.0]]))
 
 
+def test_two_other_values_are_a_regression_with_a_warning(recwarn):
+    with pytest.warns(UserWarning, match="'p' holds but two values, 1 and 2, .* write 0 and 1"):
+        found = Targets.fit(torch.tensor([[1.0], [2.0], [NAN]]), ["p"])
+    assert found.tasks == ("regression",)
+    Targets.fit(torch.tensor([[1.0], [2.0], [3.0]]))
+    Targets.fit(torch.tensor([[1.0], [2.0]]), tasks="regression")
+    assert not recwarn
+
+
 def test_zeros_and_ones_can_be_a_regression():
     assert Targets.fit(torch.tensor([[0.0], [1.0]]), tasks="regression").tasks == ("regression",)
 

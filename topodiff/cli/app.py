@@ -62,8 +62,8 @@ def train(
     target_columns: Annotated[
         list[str],
         typer.Option(
-            help="Columns to learn, one or several; one that begins with - as "
-            "--target-columns=-NAME."
+            help="Columns to learn, one or several: of numbers, or of 0 and 1 or words like active "
+            "and inactive for classes. One that begins with - as --target-columns=-NAME."
         ),
     ],
     smiles_column: Annotated[
@@ -76,9 +76,9 @@ def train(
         str | None, typer.Option(help="Column of train, val and test, for a given split.")
     ] = None,
     ensemble: Annotated[
-        int, typer.Option("--ensemble", "--seeds", help="Number of models, each from its own seed.")
+        int, typer.Option(help="Number of models, each from its own seed: --seed, the next, ...")
     ] = 3,
-    epochs: Annotated[int, typer.Option(help="Passes over the training molecules.")] = 40,
+    epochs: Annotated[int, typer.Option(help="Passes over the training molecules.")] = 30,
     seed: Annotated[int, typer.Option(help="Of the split and of the first model.")] = 0,
     hidden_channels: Annotated[int, typer.Option(help="Width of the model.")] = 64,
     num_layers: Annotated[int, typer.Option(help="Layers of the model.")] = 3,
@@ -91,6 +91,12 @@ def train(
     threads: Annotated[
         int, typer.Option(help="Threads of torch. For small models and batches one is fastest.")
     ] = 1,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="cpu, cuda or cuda:1, ... A seed gives the same result in every run on cpu only."
+        ),
+    ] = "cpu",
     strict: Annotated[bool, typer.Option(help="A bad row is an error.")] = False,
     num_workers: Annotated[int, typer.Option(help="Processes that read molecules.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on with a run that was stopped.")] = False,
@@ -109,6 +115,7 @@ def train(
             split_column=split_column,
             strict=strict,
             threads=threads,
+            device=device,
             max_ring_size=max_ring_size,
             training=TrainConfig(
                 model=ModelConfig(model, hidden_channels, num_layers),
@@ -129,14 +136,18 @@ def predict(
     smiles_column: Annotated[
         str | None, typer.Option(help="By default the column with smiles in its name.")
     ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1, ...")] = "cpu",
     strict: Annotated[bool, typer.Option(help="A bad row is an error.")] = False,
     num_workers: Annotated[int, typer.Option(help="Processes that read molecules.")] = 0,
 ) -> None:
-    """Predict for every row of a table; rows, order and other columns are kept."""
+    """Predict for every row of a table; rows, order and other columns are kept.
+
+    NAME_predicted is a value, for a class the probability of 1 (or active); NAME_std is its spread.
+    """
     with one_line_errors():
         from topodiff.cli.predict import predict_command
 
-        predict_command(folder, table, out, smiles_column, strict, num_workers)
+        predict_command(folder, table, out, smiles_column, device, strict, num_workers)
 
 
 @app.command()

@@ -25,7 +25,7 @@ from topodiff.training import (
     train_molecules,
 )
 
-CIN = TrainConfig(members=3)
+CIN = TrainConfig()
 MLP = replace(CIN, model=ModelConfig("mlp"), descriptors=False)
 
 

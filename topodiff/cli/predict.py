@@ -20,6 +20,7 @@ def predict_command(
     table_path: Path,
     out: Path,
     smiles_column: str | None,
+    device: str,
     strict: bool,
     num_workers: int,
 ) -> None:
@@ -29,7 +30,7 @@ def predict_command(
     check_file(out)
     if out.exists() and out.samefile(table_path):
         raise ValueError(f"--out is the table itself ({out}): give another name")
-    ensemble = Ensemble.load(folder)
+    ensemble = Ensemble.load(folder, device)
     table = read_table(
         table_path,
         smiles_column,

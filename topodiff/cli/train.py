@@ -35,6 +35,8 @@ from topodiff.training.config import check_names
 from topodiff.training.ensemble import FILE
 from topodiff.training.files import check_writable, locked, write_json
 from topodiff.training.fit import Fitted
+from topodiff.training.inference import device_of, usable_device
+from topodiff.training.machine import describe_device
 from topodiff.training.targets import REGRESSION
 
 CONFIG = "config.json"
@@ -54,6 +56,7 @@ class Settings:
     strict: bool
     max_ring_size: int
     threads: int
+    device: str
     training: TrainConfig
 
     def __post_init__(self) -> None:
@@ -61,6 +64,7 @@ class Settings:
         if (self.split == "given") != (self.split_column is not None):
             raise ValueError("a split column belongs to --split given, and --split given needs one")
         whole_number("threads", self.threads, 1, MAX_THREADS)
+        usable_device(self.device)
         if len(set(self.target_columns)) < len(self.target_columns):
             raise ValueError(f"a target column is given twice: {', '.join(self.target_columns)}")
 
@@ -94,10 +98,22 @@ def train_command(
     with locked(out):
         if not (resume and (out / CONFIG).exists()):
             _claim(out, settings, table)
-        with training_progress(config, console) as on_epoch:
-            ensemble, fitted = train_molecules(
-                table, split, config, samples=samples, folder=out, resume=resume, on_epoch=on_epoch
-            )
+        try:
+            with training_progress(config, console) as on_epoch:
+                ensemble, fitted = train_molecules(
+                    table,
+                    split,
+                    config,
+                    samples=samples,
+                    folder=out,
+                    resume=resume,
+                    on_epoch=on_epoch,
+                    device=settings.device,
+                )
+        except KeyboardInterrupt:
+            said = f"stopped: the same command with --resume goes on in {out}"
+            console.print(said, markup=False, highlight=False)
+            raise
         ensemble.save(out)
         _report(ensemble, fitted, samples, table, split, out, console)
 
@@ -150,6 +166,8 @@ def _check_resumable(out: Path, settings: Settings) -> None:
     except ValueError as error:
         raise ValueError(f"{out / CONFIG} is damaged ({error}): give --overwrite") from None
     wanted = json.loads(json.dumps(settings.to_dict()))
+    if isinstance(before, dict):
+        before["table"] = wanted["table"]  # of which the checkpoints know the content
     changes = [
         f"{name} was {old} and is {new}"
         for name, (old, new) in sorted(_differences(before, wanted).items())
@@ -193,6 +211,7 @@ def _report(
     metrics: dict[str, Any] = {
         "molecules": {"train": len(split.train), "val": len(split.val), "test": len(split.test)},
         "failed_rows": len(table.failures),
+        "device": describe_device(device_of(ensemble.members[0])),
         "members": [
             {"best_epoch": f.best_epoch, "epochs": len(f.history), f.metric: f.score,
              "status": f.status}

@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -143,6 +145,17 @@ def _force(name: str | None) -> None:
 def _forget() -> None:
     for table in chosen.values():
         table.clear()
+
+
+def compiled_module() -> ModuleType | None:
+    """The compiled module, for what is no operation on tensors. None where the reference is asked
+    for, and where there is no module, which is said once."""
+    if _forced == "reference":
+        return None
+    if (reason := why_unavailable("cpu")) is not None:
+        _warn_once(reason)
+        return None
+    return import_module("topodiff.kernels._cpu")
 
 
 _warned = False

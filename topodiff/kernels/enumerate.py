@@ -14,11 +14,6 @@ from numpy.typing import NDArray
 
 from topodiff.kernels import backend
 
-try:
-    import topodiff.kernels._cpu as _cpu
-except ImportError:
-    _cpu = None
-
 Array = NDArray[np.int64]
 Boundary = tuple[Array, Array]  # index (2, nnz) [face, cell] sorted by cell, then face; sign (nnz,)
 
@@ -46,8 +41,8 @@ def induced_cycles(
     Raises:
         ValueError: more than ``limit`` cycles in one graph, or edges that are not canonical.
     """
-    if _compiled():
-        return _cpu.induced_cycles(vertex_ptr, edge_ptr, edges, max_length, limit)
+    if (compiled := backend.compiled_module()) is not None:
+        return compiled.induced_cycles(vertex_ptr, edge_ptr, edges, max_length, limit)
     import networkx as nx
 
     counts, rings = [0], []
@@ -77,8 +72,8 @@ def ring_boundary(num_vertices: int, edges: Array, ptr: Array, vertices: Array) 
     Raises:
         ValueError: a ring steps between vertices that no edge joins.
     """
-    if _compiled():
-        return _cpu.ring_boundary(num_vertices, edges, ptr, vertices)
+    if (compiled := backend.compiled_module()) is not None:
+        return compiled.ring_boundary(num_vertices, edges, ptr, vertices)
     outside = vertices[(vertices < 0) | (vertices >= num_vertices)]
     if len(outside):
         raise ValueError(f"ring vertex {outside[0]} is not a vertex of the graph")
@@ -107,8 +102,8 @@ def clique_boundaries(num_vertices: int, edges: Array, max_rank: int, limit: int
     Raises:
         ValueError: more than ``limit`` cells of rank 1 and higher, or edges that are not canonical.
     """
-    if _compiled():
-        return _cpu.clique_boundaries(num_vertices, edges, max_rank, limit)
+    if (compiled := backend.compiled_module()) is not None:
+        return compiled.clique_boundaries(num_vertices, edges, max_rank, limit)
     boundaries: list[Boundary] = []
     faces, last, total, below = edges, edges[:, 1], 0, num_vertices
     for rank in range(1, max_rank + 1):
@@ -152,7 +147,3 @@ def _find(key: Array, wanted: Array) -> tuple[Array, NDArray[np.bool_]]:
         return np.zeros_like(wanted), np.zeros(len(wanted), dtype=bool)
     place = np.searchsorted(key, wanted).clip(max=len(key) - 1)
     return place, key[place] == wanted
-
-
-def _compiled() -> bool:
-    return _cpu is not None and backend.active() != "reference"

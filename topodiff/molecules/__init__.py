@@ -7,7 +7,7 @@ from topodiff.molecules.lifting_many import LiftedMany, lift_many
 from topodiff.molecules.parse import MoleculeError
 from topodiff.molecules.settings import LiftSettings
 from topodiff.molecules.splits import Split, column_split, random_split, scaffold_split
-from topodiff.molecules.table import Failure, MoleculeTable, read_table
+from topodiff.molecules.table import Failure, MoleculeTable, read_table, table_from_smiles
 
 __all__ = [
     "FEATURES",
@@ -29,4 +29,5 @@ __all__ = [
     "random_split",
     "read_table",
     "scaffold_split",
+    "table_from_smiles",
 ]

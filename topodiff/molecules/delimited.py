@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from topodiff.molecules.files import Record, Source, TableError, is_utf8, open_text, position
+from topodiff.molecules.files import SHOWN, Record, Source, TableError, is_utf8, open_text, position
 
 MAX_LINES = 4_000  # of one record; a mol block of 999 atoms has 2,500, longer quotes never close
 MAX_LINE = 2**20  # characters kept of one line
@@ -84,8 +84,9 @@ def _next_record(lines: _Lines, delimiter: str) -> Record:
         lines.give_back(taken[1:])
         quote = len(taken) > 1 or "unexpected end" in str(error)
         problem = "a quote opens and never closes" if quote else str(error)
+        taken = taken[:1]
         fields = taken[0].rstrip("\r\n").split(delimiter)
-    return Record(start, fields, problem)
+    return Record(start, fields, problem, "".join(taken).rstrip("\r\n")[: SHOWN + 1])
 
 
 def read_delimited(path: Path, smiles_column: str | None) -> Source:

@@ -1,14 +1,14 @@
 """What the integer columns of a molecule's cochains mean: the whole schema is the two tables below.
 
 Every feature is a category; a model gives each column an embedding with ``column.size`` rows.
-``VERSION`` is part of every cache key: raise it with any change of meaning.
+``VERSION`` is part of every cache key and saved model: raise it with any change of meaning.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-VERSION = 1
+VERSION = 2
 
 OTHER = "other"
 NO_YES = ("no", "yes")
@@ -35,6 +35,11 @@ class FeatureSet(NamedTuple):
     def sizes(self, rank: int) -> tuple[int, ...]:
         """Number of categories of every column of ``rank``."""
         return tuple(column.size for column in self.ranks[rank])
+
+    @property
+    def in_channels(self) -> dict[int, tuple[int, ...]]:
+        """The sizes of all ranks that have columns, as models in :mod:`topodiff.nn` take them."""
+        return {rank: self.sizes(rank) for rank, columns in enumerate(self.ranks) if columns}
 
 
 # (element, formal charge, hydrogens written inside the brackets) of the 28 atom types of ZINC-12k
@@ -63,9 +68,11 @@ FEATURES = {
                     ("unspecified", "s", "sp", "sp2", "sp3", "sp2d", "sp3d", "sp3d2", OTHER),
                 ),
                 Column("aromatic", NO_YES),
-                Column("chirality", ("none", "R", "S", OTHER)),  # CIP: independent of atom order
+                # CIP: independent of the order of atoms; r and s are pseudo-asymmetric centres
+                Column("chirality", ("none", "R", "S", "r", "s", OTHER)),
                 Column("in_ring", NO_YES),
-                Column("isotope", NO_YES),
+                # neutrons less protons: 0 is deuterium, 1 tritium and carbon-13, 2 carbon-14
+                Column("isotope", ("natural", *range(-4, 61), OTHER)),
                 Column("radical_electrons", (*range(3), OTHER)),
             ),
             (

@@ -11,13 +11,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+SHOWN = 200  # characters of a row in the report of its failure
+
 
 class Record(NamedTuple):
-    """One row: where it starts, its fields, and what is wrong with it (None: nothing)."""
+    """One row: where it starts, its fields, what is wrong with it (None: nothing), and the first
+    characters of its text, one more than are shown."""
 
     line: int
     fields: list[str]
     problem: str | None
+    text: str
+
+
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # how .xlsx, .zip and .xls files begin
 
 
 class TableError(ValueError):
@@ -29,10 +36,10 @@ def open_text(path: Path) -> Iterator[IO[str]]:
     """Text of a plain or gzipped UTF-8 file; bytes that are not UTF-8 become lone surrogates.
 
     Raises:
-        TableError: if the file is missing, empty, of another encoding, or damaged.
+        TableError: if the file is missing, empty, of another encoding or kind, or damaged.
     """
     if not path.is_file():
-        raise TableError(f"{path}: no such file")
+        raise TableError(f"{path}: {'a folder, no file' if path.is_dir() else 'no such file'}")
     with path.open("rb") as raw:
         start = raw.peek(4)
         stream: IO[bytes] = raw
@@ -42,6 +49,10 @@ def open_text(path: Path) -> Iterator[IO[str]]:
             start = stream.peek(4)[:4]  # type: ignore[attr-defined]
             if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
                 raise TableError(f"{path}: line 1 is UTF-16; save the file as UTF-8")
+            if start in _WORKBOOKS:
+                raise TableError(
+                    f"{path}: an Excel workbook or zip archive; save the table as CSV in UTF-8"
+                )
             if not start:
                 raise TableError(f"{path}: the file is empty")
             yield io.TextIOWrapper(

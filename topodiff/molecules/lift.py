@@ -6,10 +6,12 @@ read by the compiled module ten times faster than the same properties through Py
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
+import torch
 from rdkit import Chem
 from rdkit.Chem.rdMolInterchange import MolToJSON
 
@@ -60,13 +62,24 @@ def from_smiles(smiles: str, **settings: object) -> CellComplex:
 
 
 def from_mol(mol: Chem.Mol, **settings: object) -> CellComplex:
-    """As :func:`from_smiles`, from an RDKit molecule (a sanitised copy of it is read)."""
+    """As :func:`from_smiles`, from an RDKit molecule (a sanitised copy of it is read).
+
+    Where the molecule has conformers, the coordinates of the first one are the ``positions``
+    (n_0, 3), in Angstrom; those of a drawing lie in the plane z = 0.
+    """
     options = LiftSettings(**settings)  # type: ignore[arg-type]
     with parse.silenced():
-        lifted = lift_mols([(0, parse.sanitised_copy(mol))], options)
+        mol = parse.sanitised_copy(mol)
+        if options.explicit_hydrogens:
+            mol = Chem.AddHs(mol, addCoords=True)
+        lifted = lift_mols([(0, mol)], options)
     if lifted.failures:
         raise MoleculeError(lifted.failures[0][1])
-    return lifted.arrays.to_complex(options.features, batched=False)
+    found = lifted.arrays.to_complex(options.features, batched=False)
+    if mol.GetNumConformers():
+        positions = torch.from_numpy(mol.GetConformer().GetPositions())
+        found = found.replace(positions=positions.to(torch.get_default_dtype()))
+    return found
 
 
 def lift_all(smiles: Sequence[str], settings: LiftSettings) -> Lifted:
@@ -86,23 +99,26 @@ def lift_mols(mols: Iterable[tuple[int, Chem.Mol]], settings: LiftSettings) -> L
     """Lift numbered, sanitised molecules; numbers of bad ones return with the reason."""
     if settings.explicit_hydrogens:
         mols = [(i, Chem.AddHs(mol)) for i, mol in mols]
-    compiled = _compiled_module()
-    if compiled is not None:
-        try:
-            return _lift_compiled(compiled, list(mols), settings)
-        except (ValueError, RuntimeError):
-            pass  # another JSON version, or a molecule with no JSON: read the objects one by one
-    return _lift_reference(mols, settings)
-
-
-def _compiled_module() -> ModuleType | None:
-    if backend.active() == "reference":
-        return None
+    compiled = backend.compiled_module()
+    if compiled is None:
+        return _lift_reference(mols, settings)
+    mols = list(mols)
     try:
-        from topodiff.kernels import _cpu
-    except ImportError:
-        return None
-    return _cpu
+        return _lift_compiled(compiled, mols, settings)
+    except (ValueError, RuntimeError):  # a molecule has no JSON, or all have one of a new version
+        parts = [_lift_alone(compiled, mol, settings) for mol in mols]
+    arrays = LiftedArrays.concatenate([part.arrays for part in parts])
+    return Lifted(arrays, [failure for part in parts for failure in part.failures])
+
+
+def _lift_alone(compiled: ModuleType, mol: tuple[int, Chem.Mol], settings: LiftSettings) -> Lifted:
+    try:
+        return _lift_compiled(compiled, [mol], settings)
+    except (ValueError, RuntimeError) as error:
+        warnings.warn(
+            f"molecules are read one property at a time, which is slow: {error}", stacklevel=2
+        )
+        return _lift_reference([mol], settings)
 
 
 def _lift_compiled(

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rdkit import Chem, rdBase
+from rdkit.Chem.rdCIPLabeler import AssignCIPLabels
+from rdkit.Chem.rdqueries import HasChiralTagQueryAtom, HasPropQueryAtom
 
 MAX_CHARACTERS = 50_000  # about 15,000 atoms; RDKit's time grows with the square of the length
+MAX_COMPARISONS = 30_000  # of branches around stereocentres; molecules of drugs need far fewer
 
 
 class MoleculeError(ValueError):
     """A text or molecule that cannot be used; the message is the reason."""
+
+
+def _unlabelled_centre() -> Chem.Mol:
+    """Query of one atom; searched for as a molecule in a third of the time it takes as an atom."""
+    atom = HasChiralTagQueryAtom()
+    atom.ExpandQuery(HasPropQueryAtom("_CIPCode", negate=True))
+    query = Chem.RWMol()
+    query.AddAtom(atom)
+    return query.GetMol()
+
+
+_UNLABELLED = _unlabelled_centre()
 
 
 def mol_from_smiles(smiles: str) -> Chem.Mol:
@@ -31,7 +46,10 @@ def mol_from_smiles(smiles: str) -> Chem.Mol:
         raise MoleculeError("SMILES with characters other than printable ASCII")
     if " " in text and not text.split(" ", 1)[1].startswith("|"):  # "|...|" is CXSMILES
         raise MoleculeError("text after the SMILES, separated by a space")
-    return _checked(Chem.MolFromSmiles, text)
+    mol = _checked(Chem.MolFromSmiles, text)
+    if "@" in text or "|" in text:
+        label_centres(mol)
+    return mol
 
 
 def mol_from_block(block: str) -> Chem.Mol:
@@ -56,7 +74,22 @@ def sanitised_copy(mol: Chem.Mol) -> Chem.Mol:
     except (ValueError, RuntimeError) as error:
         raise MoleculeError(_first_reason([str(error)])) from None
     Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+    label_centres(mol)
     return mol
+
+
+def label_centres(mol: Chem.Mol) -> None:
+    """Give stereocentres that RDKit's perception left without a CIP code the one of the full rules.
+
+    These are above all the pseudo-asymmetric ones (r, s), of which cis- and trans-1,4-dimethyl-
+    cyclohexane have two each. The full rules take milliseconds a molecule, so nothing else is
+    labelled by them. A centre that even they cannot label, or not in time, is left without a code.
+    """
+    found = mol.GetSubstructMatches(_UNLABELLED, maxMatches=mol.GetNumAtoms())
+    centres = [atom for (atom,) in found]
+    if centres:
+        with suppress(RuntimeError):
+            AssignCIPLabels(mol, centres, [], MAX_COMPARISONS)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ Edge = tuple[int, int]
 Ring = tuple[int, ...]
 
 _TETRAHEDRAL = (Chem.ChiralType.CHI_TETRAHEDRAL_CW, Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
+_CHIRALITY = {"R": 1, "S": 2, "r": 3, "s": 4}
 _ORDERS = {Chem.BondType.SINGLE: 1, Chem.BondType.DOUBLE: 2, Chem.BondType.TRIPLE: 3}
 _STEREO = {
     Chem.BondStereo.STEREONONE: 0,
@@ -131,8 +132,9 @@ def _bucket(value: int, low: int, high: int) -> int:
 
 
 def _atom_row(atom: Chem.Atom) -> list[int]:
-    code = atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else None
-    centre = code is not None or atom.GetChiralTag() in _TETRAHEDRAL
+    code = atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else ""
+    centre = code != "" or atom.GetChiralTag() in _TETRAHEDRAL
+    isotope = atom.GetIsotope()
     return [
         _bucket(atom.GetAtomicNum(), 0, 118),
         _bucket(atom.GetDegree(), 0, 6),
@@ -140,9 +142,9 @@ def _atom_row(atom: Chem.Atom) -> list[int]:
         _bucket(atom.GetTotalNumHs(), 0, 4),
         _bucket(int(atom.GetHybridization()), 0, 7),
         atom.GetIsAromatic(),
-        {"R": 1, "S": 2}.get(code or "", 3) if centre else 0,
+        _CHIRALITY.get(code, 5) if centre else 0,
         atom.IsInRing(),
-        atom.GetIsotope() != 0,
+        1 + _bucket(isotope - 2 * atom.GetAtomicNum(), -4, 60) if isotope else 0,
         _bucket(atom.GetNumRadicalElectrons(), 0, 2),
     ]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rdkit import Chem
 
-from topodiff.molecules.files import Record, Source, TableError, is_utf8, open_text
+from topodiff.molecules.files import SHOWN, Record, Source, TableError, is_utf8, open_text
 from topodiff.molecules.parse import MoleculeError, mol_from_block, silenced
 
-TITLE = "title"
+TITLE, SMILES = "title", "smiles"
 _SEPARATOR = re.compile(r"^\$\$\$\$.*\n?", re.MULTILINE)
 _PROPERTY = re.compile(r"^>.*?<([^>]*)>.*\n((?:.+\n?)*)", re.MULTILINE)
 _END = re.compile(r"^M  END.*\n?", re.MULTILINE)
@@ -19,8 +19,9 @@ _END = re.compile(r"^M  END.*\n?", re.MULTILINE)
 def read_sdf(path: Path) -> Source:
     """All molecules of an SDF file; the columns are all property names in order of appearance.
 
-    Where a mol block has a title (its first line), the first column is ``title``, unless a property
-    has that name.
+    Where a mol block has a title (its first line), the first column is ``title``, and the last one
+    is ``smiles``, of the molecule as RDKit writes it; unless a property has that name. Coordinates
+    are not kept.
     """
     with open_text(path) as stream:
         text = stream.read().replace("\r\n", "\n").replace("\r", "\n")
@@ -37,13 +38,16 @@ def read_sdf(path: Path) -> Source:
     if any(map(str.strip, titles)) and TITLE not in columns:
         columns.insert(0, TITLE)
         rows = [{TITLE: title, **row} for title, row in zip(titles, rows, strict=True)]
+    named = SMILES not in columns
     records, smiles = [], []
     with silenced():
         for (start, part), row in zip(parts, rows, strict=True):
             text, problem = _to_smiles(part)
             smiles.append(text)
             fields = [row.get(name, "").strip() for name in columns]
-            records.append(Record(start, fields, problem))
+            fields += [text] if named else []
+            records.append(Record(start, fields, problem, ",".join(fields)[: SHOWN + 1]))
+    columns += [SMILES] if named else []
     return Source(columns, records, smiles, None)
 
 

@@ -18,7 +18,8 @@ class LiftSettings:
 
     Args:
         rings: ``"induced"``: every chordless cycle, the published cellular lifting;
-            ``"smallest"``: RDKit's symmetrised smallest set of smallest rings.
+            ``"smallest"``: RDKit's symmetrised smallest set of smallest rings (the set that is not
+            symmetrised depends on the order of the atoms).
         max_ring_size: longer rings get no 2-cell; from 3 to 1000.
         features: name of a feature set, see :mod:`topodiff.molecules.features`.
         explicit_hydrogens: make every hydrogen a vertex.

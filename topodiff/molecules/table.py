@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,18 +13,16 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.molecules.delimited import read_delimited
-from topodiff.molecules.files import Source, TableError, position
+from topodiff.molecules.files import SHOWN, Record, Source, TableError, position
 from topodiff.molecules.lifting_many import lift_many
 from topodiff.molecules.sdf import read_sdf
 from topodiff.molecules.settings import LiftSettings
-
-MISSING = frozenset(("", "nan", "na", "n/a", "null", "none", "-"))
-FLOAT32_LIMIT = (2 - 2**-24) * 2.0**127  # from here on float32 rounds to infinity
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+from topodiff.molecules.target_cells import CLASSES, holds_classes, target_number
 
 
 class Failure(NamedTuple):
-    """A row that gave no molecule: its line in the file, its content, why, and which row it is."""
+    """A row that gave no molecule: its line in the file, how it begins there, why, and which row
+    it is."""
 
     line: int
     content: str
@@ -45,7 +42,7 @@ class MoleculeTable:
         y: (n, tasks) float32 targets, NaN where missing; None without target columns.
         smiles: (n) SMILES, as in the file (of an SDF: as RDKit writes them).
         columns, rows: header and all rows of the file, good and bad, in order, as text. Of an SDF:
-            its properties, after the titles of its mol blocks where there are any.
+            the titles of its mol blocks where there are any, its properties, SMILES.
         row_numbers: (n) numbers of the good rows.
         lines: line of the file on which each row starts.
         failures: the bad rows.
@@ -76,7 +73,7 @@ class MoleculeTable:
     def summary(self, limit: int = 10) -> str:
         """How many rows were read, and the first failures, a line each."""
         total = len(self.rows)
-        lines = [f"{len(self)} of {total} rows are molecules, {len(self.failures)} failed"]
+        lines = [f"{len(self)} of {total} rows are usable, {len(self.failures)} failed"]
         lines += [f"  {failure}" for failure in self.failures[:limit]]
         if len(self.failures) > limit:
             lines.append(f"  ... and {len(self.failures) - limit} more")
@@ -99,7 +96,9 @@ def read_table(
     Args:
         path: ``.sdf`` and ``.sdf.gz`` are read as SDF, everything else as delimited text.
         smiles_column: by default the only column whose name contains "smiles".
-        target_columns: columns (SDF: properties) of numbers; empty cells are missing targets.
+        target_columns: columns (SDF: properties) of numbers, or of the words active/inactive,
+            positive/negative, true/false and yes/no, in any case, for the classes 1 and 0; empty
+            cells are missing targets.
         strict: raise if any row is bad, with the same report.
         num_workers: processes that lift; 0 lifts in this one.
         cache: keep the lifted molecules on disk, see :mod:`topodiff.molecules.cache`.
@@ -109,7 +108,8 @@ def read_table(
 
     Raises:
         TableError: (a ValueError) if the file is empty, damaged or not UTF-8, if columns are
-            missing or ambiguous, if no row holds a molecule; with ``strict`` for any bad row.
+            missing or ambiguous, if no row is usable where there are target columns; with
+            ``strict`` for any bad row.
     """
     path = Path(path)
     options = LiftSettings(**settings)  # type: ignore[arg-type]
@@ -119,30 +119,75 @@ def read_table(
         raise ValueError(f"{path}: an SDF has no SMILES column; leave out {smiles_column!r}")
     source = read_sdf(path) if sdf else read_delimited(path, smiles_column)
     table = _lift_rows(source, path, wanted, options, num_workers, cache, progress)
-    if strict and table.failures:
-        raise TableError(f"{path}: {table.summary()}")
-    if not len(table):
-        raise TableError(f"{path}: no row holds a molecule\n{table.summary()}")
+    _refuse(table, strict, path)
     return table
+
+
+def table_from_smiles(
+    smiles: Sequence[str],
+    targets: Mapping[str, Sequence[float | str | None]] | None = None,
+    *,
+    strict: bool = False,
+    num_workers: int = 0,
+    cache: bool = True,
+    progress: bool | None = None,
+    **settings: object,
+) -> MoleculeTable:
+    """The table of molecules that are in memory already, as :func:`read_table` of a file of them.
+
+    Args:
+        smiles: one molecule each; those that are none are in ``failures``, lines count from 1.
+        targets: name -> a value for each molecule: a number, a word for a class, or None or NaN
+            where it is missing.
+        strict, num_workers, cache, progress, settings: as for :func:`read_table`.
+
+    Raises:
+        TypeError: if ``smiles`` are not strings.
+        ValueError: if a target has not as many values; otherwise as :func:`read_table`.
+    """
+    if isinstance(smiles, str) or not all(isinstance(text, str) for text in smiles):
+        raise TypeError("table_from_smiles takes a sequence of SMILES strings")
+    targets = targets or {}
+    for name, values in targets.items():
+        if len(values) != len(smiles):
+            raise ValueError(f"{len(smiles)} SMILES and {len(values)} values of {name!r}")
+    rows = [
+        list(row) for row in zip(smiles, *(map(_cell, v) for v in targets.values()), strict=True)
+    ]
+    records = [Record(i, row, None, ",".join(row)[: SHOWN + 1]) for i, row in enumerate(rows, 1)]
+    source = Source(["smiles", *targets], records, list(smiles), "smiles")
+    options = LiftSettings(**settings)  # type: ignore[arg-type]
+    table = _lift_rows(source, "targets", [*targets], options, num_workers, cache, progress)
+    _refuse(table, strict, "table_from_smiles")
+    return table
+
+
+def _cell(value: float | str | None) -> str:
+    return value if isinstance(value, str) else "" if value is None else repr(float(value))
 
 
 def _lift_rows(
     source: Source,
-    path: Path,
+    where: object,
     wanted: list[str],
     settings: LiftSettings,
     num_workers: int,
     cache: bool,
     progress: bool | None,
 ) -> MoleculeTable:
-    places = [position(source.columns, name, path) for name in wanted]
+    places = [position(source.columns, name, where) for name in wanted]
+    sound_fields = [record.fields for record in source.records if not record.problem]
+    classes = [holds_classes(fields[i] for fields in sound_fields) for i in places]
     problems: dict[int, str] = {}
     targets: dict[int, list[float]] = {}
     for row, record in enumerate(source.records):
         try:
             if record.problem:
                 raise ValueError(record.problem)
-            targets[row] = [_number(record.fields[i], source.columns[i]) for i in places]
+            targets[row] = [
+                target_number(record.fields[i], source.columns[i], words)
+                for i, words in zip(places, classes, strict=True)
+            ]
         except ValueError as error:
             problems[row] = str(error)
     sound = list(targets)
@@ -174,20 +219,21 @@ def _lift_rows(
 
 def _failure(source: Source, row: int, reason: str) -> Failure:
     record = source.records[row]
-    content = ",".join(record.fields)
-    content = content.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    content = content if len(content) <= 200 else f"{content[:200]}..."
+    content = record.text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    content = content if len(content) <= SHOWN else f"{content[:SHOWN]}..."
     return Failure(record.line, content, reason, row)
 
 
-def _number(cell: str, column: str) -> float:
-    """A finite number that float32 can hold, NaN for a missing one; ValueError otherwise."""
-    text = cell.strip()
-    if text.lower() in MISSING:
-        return math.nan
-    shown = text if len(text) <= 40 else f"{text[:40]}..."
-    if not _NUMBER.fullmatch(text):
-        raise ValueError(f"target {column!r} is not a finite number: {shown!r}")
-    if abs(value := float(text)) >= FLOAT32_LIMIT:
-        raise ValueError(f"target {column!r} is too large for float32: {shown!r}")
-    return value
+def _refuse(table: MoleculeTable, strict: bool, where: object) -> None:
+    """TableError for any bad row where ``strict``, and for targets of which none can be used."""
+    if strict and table.failures:
+        raise TableError(f"{where}: {table.summary()}")
+    if len(table) or not (table.target_columns and table.failures):
+        return
+    kinds = Counter(failure.reason.partition(":")[0] for failure in table.failures)
+    kind, count = kinds.most_common(1)[0]
+    hint = f"; classes are 0 and 1, or {'/'.join(CLASSES)}" if kind.startswith("target") else ""
+    raise TableError(
+        f"{where}: no row is usable, {count} of {len(table.rows)} as {kind}{hint}\n"
+        + table.summary()
+    )

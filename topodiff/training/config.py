@@ -35,12 +35,13 @@ class FitConfig:
         patience: end after so many epochs without improvement on the validation set; 0 for never.
         metric: what selects the best epoch on the validation set: ``loss``, ``rmse``, ``mae``,
             ``r2``, ``roc_auc``, ``average_precision``; ``auto`` is rmse for one regression,
-            roc_auc for classifications, the loss otherwise.
+            roc_auc for classifications, the loss otherwise. Of several regressions, whose units
+            may differ, neither rmse nor mae can select.
         clip: largest norm of the gradient; 0 for no limit.
         average: decay per step of the moving average of the weights that is validated and kept
             in place of the weights; 0 for none.
         seed: of the order of batches and of dropout (and of the initial weights in
-            :func:`topodiff.training.train`).
+            :func:`topodiff.training.train_ensemble`).
     """
 
     epochs: int = 30

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from topodiff import __version__
 from topodiff.complexes.whole import whole_number
+from topodiff.molecules.features import VERSION
 from topodiff.nn.embedding import InChannels
 from topodiff.training import checkpoint
 from topodiff.training.config import MAX_SEED, FitConfig, check_names
 from topodiff.training.features import FeatureScaler
 from topodiff.training.fit import Fitted, fit
-from topodiff.training.inference import predict
+from topodiff.training.inference import predict, usable_device
 from topodiff.training.metrics import evaluate
 from topodiff.training.models import ModelConfig, build_model
 from topodiff.training.run import Record
@@ -38,7 +39,7 @@ class TrainConfig:
     Args:
         model: which model.
         fit: how each member is trained; member k has the seed ``fit.seed + k``.
-        members: number of models.
+        members: number of models; one alone has no spread to tell its uncertainty.
         task: ``auto``, ``regression`` or ``classification``, for all targets.
         descriptors: whether molecules are also described as a whole, by RDKit's descriptors (see
             :mod:`topodiff.training.molecules`).
@@ -46,7 +47,7 @@ class TrainConfig:
 
     model: ModelConfig = field(default_factory=ModelConfig)
     fit: FitConfig = field(default_factory=FitConfig)
-    members: int = 1
+    members: int = 3
     task: str = "auto"
     descriptors: bool = True
 
@@ -87,7 +88,7 @@ class Ensemble:
     """Trained models with all that a prediction takes: ``members`` trained as ``config`` says on
     complexes of ``in_channels``, for ``targets``; ``scaler`` of features of whole complexes;
     ``about`` is whatever the caller wants to keep with them (plain values); ``versions`` are those
-    of topodiff and RDKit in which they were trained."""
+    of topodiff, RDKit and the features of molecules in which they were trained."""
 
     config: TrainConfig
     in_channels: InChannels
@@ -96,14 +97,21 @@ class Ensemble:
     members: Sequence[nn.Module]
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(
-        default_factory=lambda: {"topodiff": __version__, "rdkit": rdkit.__version__}
+        default_factory=lambda: {
+            "topodiff": __version__,
+            "rdkit": rdkit.__version__,
+            "features": str(VERSION),
+        }
     )
 
     def predict(self, samples: Samples) -> Prediction:
-        """Mean and spread of the members on ``samples`` (their features not scaled)."""
+        """Mean and spread of the members on ``samples`` (their features not scaled), on the CPU;
+        computed where the members are."""
         scaled = scale_features(samples, self.scaler)
         each = torch.stack([self.targets.unscale(predict(m, scaled)) for m in self.members])
-        spread = each.std(0) if len(each) > 1 else torch.full_like(each[0], torch.nan)
+        spread = (
+            each.std(0) if len(each) > 1 and len(samples) else torch.full_like(each[0], torch.nan)
+        )
         return Prediction(each.mean(0), spread)
 
     def evaluate(self, samples: Samples) -> dict[str, dict]:
@@ -126,9 +134,14 @@ class Ensemble:
         checkpoint.save(Path(folder) / FILE, state)
 
     @classmethod
-    def load(cls, folder: str | Path) -> Ensemble:
-        """Read what :meth:`save` wrote; ValueError where it is missing, damaged, something else or
-        of a version of topodiff that does not fit."""
+    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> Ensemble:
+        """Read what :meth:`save` wrote, to predict on ``device``.
+
+        Raises:
+            ValueError: it is missing, damaged, something else or of a version of topodiff that
+                does not fit, or there is no such device.
+        """
+        device = usable_device(device)
         path = Path(folder) / FILE
         if not path.is_file():
             raise ValueError(f"there is no trained model in {folder} ({path.name} is missing)")
@@ -136,13 +149,16 @@ class Ensemble:
         if not isinstance(state, dict) or not all(part in state for part in _PARTS):
             raise ValueError(f"{path} is no trained model, but another file of topodiff")
         try:
-            return cls._from_state(state)
+            ensemble = cls._from_state(state)
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             before = dict(state.get("versions") or {}).get("topodiff", "another version")
             raise ValueError(
                 f"{path}, a model of topodiff {before}, does not fit topodiff {__version__}: "
                 + " ".join(str(error).split())
             ) from error
+        for member in ensemble.members:
+            member.to(device)
+        return ensemble
 
     @classmethod
     def _from_state(cls, state: dict[str, Any]) -> Ensemble:
@@ -169,6 +185,7 @@ def train_ensemble(
     folder: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, Record], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[Ensemble, list[Fitted]]:
     """Train ``config.members`` models on ``train``, each with its best epoch on ``valid``.
 
@@ -183,10 +200,14 @@ def train_ensemble(
         folder: for checkpoints, in ``member_0``, ``member_1``, ...
         resume: go on from the checkpoints in ``folder``.
         on_epoch: called with the number of the member and the record of every epoch.
+        device: on which to train; the members stay there. On ``cpu`` a seed gives the same bits in
+            every run; on ``cuda`` it need not.
 
     Raises:
-        ValueError, NonFiniteError: as :func:`topodiff.training.fit`, and for constant targets.
+        ValueError, NonFiniteError: as :func:`topodiff.training.fit`, for constant targets, and
+            for a device that is not there.
     """
+    device = usable_device(device)
     if train.y is None:
         raise ValueError("the training samples have no targets")
     if targets is None:
@@ -200,7 +221,7 @@ def train_ensemble(
         settings = dataclasses.replace(config.fit, seed=config.fit.seed + k)
         checkpoint.seed_everything(settings.seed)
         width = 0 if scaler is None else scaler.width
-        model = build_model(config.model, in_channels, len(targets), width)
+        model = build_model(config.model, in_channels, len(targets), width).to(device)
         place = None if folder is None else Path(folder) / f"member_{k}"
         report = None if on_epoch is None else partial(on_epoch, k)
         done.append(

@@ -29,6 +29,22 @@ def call(model: nn.Module, samples: Samples) -> Tensor:
     return outputs
 
 
+def usable_device(name: torch.device | str) -> torch.device:
+    """The device of that name; ValueError where it is none of ours (cpu, cuda, cuda:1, ...) or is
+    not there."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise ValueError(f"device is cpu, cuda or cuda:NUMBER, got {str(name)!r}")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        there = f"{count} of them here" if count else "none that torch can use here"
+        raise ValueError(f"there is no device {str(name)!r} ({there}): take cpu")
+    return device
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where the parameters are."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))

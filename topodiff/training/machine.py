@@ -27,6 +27,13 @@ def describe_run() -> dict[str, Any]:
     }
 
 
+def describe_device(device: torch.device) -> str:
+    """``cpu``, or ``cuda:0 (NVIDIA H200)``."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return str(device)
+
+
 def _command() -> str:
     program = Path(sys.argv[0])
     ours = program.name in ("topodiff", "__main__.py")

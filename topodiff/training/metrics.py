@@ -11,6 +11,7 @@ from topodiff.training.targets import REGRESSION, Targets
 
 REGRESSION_METRICS = ("rmse", "mae", "r2")
 CLASSIFICATION_METRICS = ("roc_auc", "average_precision")
+IN_UNITS = ("rmse", "mae")  # of the target
 HIGHER_IS_BETTER = ("r2", "roc_auc", "average_precision")
 
 
@@ -56,6 +57,9 @@ def _functions() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
 def evaluate(targets: Targets, prediction: Tensor, y: Tensor) -> dict[str, dict]:
     """All metrics of every column, and their means over the columns that define them.
 
+    Errors of several columns may be in different units, so ``rmse`` and ``mae`` have a mean only
+    where one column has them.
+
     Args:
         targets: the columns.
         prediction: (n, columns) values in units, or probabilities.
@@ -76,7 +80,12 @@ def evaluate(targets: Targets, prediction: Tensor, y: Tensor) -> dict[str, dict]
     for t, (name, task) in enumerate(zip(targets.names, targets.tasks, strict=True)):
         wanted = REGRESSION_METRICS if task == REGRESSION else CLASSIFICATION_METRICS
         columns[name] = {m: metric(m, prediction[:, t], y[:, t]) for m in wanted}
-    return {"columns": columns, "mean": mean_over_columns(list(columns.values()))}
+    several = targets.tasks.count(REGRESSION) > 1
+    comparable = [
+        {m: v for m, v in values.items() if not (several and m in IN_UNITS)}
+        for values in columns.values()
+    ]
+    return {"columns": columns, "mean": mean_over_columns(comparable)}
 
 
 def mean_over_columns(rows: list[dict[str, float]]) -> dict[str, float]:

@@ -13,23 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import rdkit
+import torch
 
 from topodiff.molecules import LiftSettings, MoleculeTable, feature_set
 from topodiff.molecules.descriptors import NAMES, descriptors
+from topodiff.molecules.features import VERSION
 from topodiff.molecules.splits import Split
-from topodiff.nn.embedding import InChannels
 from topodiff.training.ensemble import Ensemble, Prediction, TrainConfig, train_ensemble
 from topodiff.training.fit import Fitted
+from topodiff.training.inference import usable_device
 from topodiff.training.run import Record
 from topodiff.training.samples import Samples
 from topodiff.training.selection import selecting_metric
 from topodiff.training.targets import Targets
-
-
-def in_channels(settings: LiftSettings) -> InChannels:
-    """Features of atoms, bonds and rings that were lifted so, as the models want to know them."""
-    sizes = {r: feature_set(settings.features).sizes(r) for r in range(3)}
-    return {r: columns for r, columns in sizes.items() if columns}
 
 
 def molecule_samples(
@@ -50,20 +46,23 @@ def train_molecules(
     folder: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, Record], None] | None = None,
+    device: torch.device | str = "cpu",
 ) -> tuple[Ensemble, list[Fitted]]:
     """Train on ``split.train``, choose epochs on ``split.val``; ``split.test`` is not touched.
 
     Args:
         table: read with target columns. The ensemble remembers how it was lifted.
         split: numbers of the molecules in each part.
-        config, folder, resume, on_epoch: as for :func:`~topodiff.training.train_ensemble`.
+        config, folder, resume, on_epoch, device: as for
+            :func:`~topodiff.training.train_ensemble`.
         samples: of the table, where :func:`molecule_samples` was called already.
 
     Raises:
         ValueError: no targets, an empty or overlapping split, a constant target, samples with
             descriptors where ``config`` wants none or without them where it wants them, or
-            another run's checkpoints; before any training.
+            another run's checkpoints, a device that is not there; before any training.
     """
+    device = usable_device(device)
     targets = check_trainable(table, split, config)
     if samples is not None and (samples.features is not None) != config.descriptors:
         raise ValueError(
@@ -76,12 +75,13 @@ def train_molecules(
     ensemble, fitted = train_ensemble(
         samples.select(split.train),
         samples.select(split.val),
-        in_channels(table.settings),
+        feature_set(table.settings.features).in_channels,
         config,
         targets=targets,
         folder=folder,
         resume=resume,
         on_epoch=on_epoch,
+        device=device,
     )
     return dataclasses.replace(ensemble, about=dataclasses.asdict(table.settings)), fitted
 
@@ -104,6 +104,11 @@ def predict_molecules(ensemble: Ensemble, table: MoleculeTable, num_workers: int
 def reading_settings(ensemble: Ensemble) -> dict[str, Any]:
     """How :func:`topodiff.read_table` has to read molecules for these models; ValueError where
     this version cannot."""
+    if (before := ensemble.versions.get("features", "1")) != str(VERSION):
+        raise ValueError(
+            f"the models know features of molecules in version {before}, and this topodiff has "
+            f"version {VERSION}: train them anew"
+        )
     known = [field.name for field in dataclasses.fields(LiftSettings)]
     if strange := [name for name in ensemble.about if name not in known]:
         raise ValueError(

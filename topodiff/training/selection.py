@@ -23,7 +23,8 @@ def selecting_metric(name: str, targets: Targets, y: Tensor) -> str:
     if name != "loss" and not _defined(name, targets, y):
         raise ValueError(
             f"{name} of {', '.join(targets.names)} is not defined on the validation set "
-            f"({len(y)} rows): choose another metric, such as loss, or a larger validation set"
+            f"({len(y)} rows), or in different units: choose another metric, such as loss, or a "
+            "larger validation set"
         )
     return name
 

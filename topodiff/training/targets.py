@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,7 +41,8 @@ class Targets:
 
         With ``tasks="auto"`` a column of zeros and ones is a classification, if ``others``, the
         targets that models are validated and tested on, are zeros and ones too. Nothing else
-        depends on these.
+        depends on these. A column of two other values (1 and 2, say) is a regression, with a
+        warning.
 
         Raises:
             ValueError: a column is constant or empty, or a classification has other values
@@ -128,6 +130,7 @@ def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, f
     binary = strange.numel() == 0
     if task == "auto":
         task = CLASSIFICATION if binary else REGRESSION
+        _warn_of_two_values(every, name, binary)
     if task not in (REGRESSION, CLASSIFICATION):
         raise ValueError(f"task is auto, regression or classification, got {task!r}")
     if task == CLASSIFICATION and not binary:
@@ -141,3 +144,13 @@ def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, f
     if task == CLASSIFICATION:
         return task, 0.0, 1.0
     return task, values.mean().item(), values.std().item()
+
+
+def _warn_of_two_values(values: Tensor, name: str, binary: bool) -> None:
+    found = values[values.isfinite()].unique().tolist()
+    if len(found) == 2 and not binary:
+        warnings.warn(
+            f"target {name!r} holds but two values, {found[0]:g} and {found[1]:g}, and is learned "
+            "as a number: write 0 and 1 for classes",
+            stacklevel=2,
+        )

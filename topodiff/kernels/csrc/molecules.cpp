@@ -23,6 +23,12 @@ int64_t bucket(int64_t value, int64_t low, int64_t high) {
   return low <= value && value <= high ? value - low : high - low + 1;
 }
 
+int64_t chirality(const Atom& a) {
+  if (!a.tetrahedral && !a.cip) return 0;
+  const std::size_t place = std::string_view("RSrs").find(a.cip);
+  return place == std::string_view::npos ? 5 : 1 + static_cast<int64_t>(place);
+}
+
 struct Options {
   bool induced;
   int64_t max_ring_size, limit;
@@ -135,10 +141,10 @@ class Batch {
     for (const int64_t v : edges_) ++degree_[v];
     for (int64_t i = 0; i < num_atoms(); ++i) {
       const Atom& a = molecule_.atoms[i];
-      const int64_t chirality = !a.tetrahedral && !a.cip ? 0 : a.cip == 'R' ? 1 : a.cip == 'S' ? 2 : 3;
+      const int64_t excess = a.isotope - 2 * a.element;  // neutrons less protons
       x_[0].insert(x_[0].end(), {bucket(a.element, 0, 118), bucket(degree_[i], 0, 6), bucket(a.charge, -3, 3),
-                                 bucket(a.hydrogens, 0, 4), bucket(hybridisation[i], 0, 7), a.aromatic, chirality,
-                                 atom_in_ring_[i], a.isotope != 0, bucket(a.radicals, 0, 2)});
+                                 bucket(a.hydrogens, 0, 4), bucket(hybridisation[i], 0, 7), a.aromatic, chirality(a),
+                                 atom_in_ring_[i], a.isotope ? 1 + bucket(excess, -4, 60) : 0, bucket(a.radicals, 0, 2)});
     }
     for (int64_t e = 0; e < num_bonds(); ++e) {
       const Bond& b = molecule_.bonds[e];

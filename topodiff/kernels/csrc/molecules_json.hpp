@@ -16,7 +16,7 @@ namespace topodiff {
 struct Atom {
   int64_t element = 6, hydrogens = 0, charge = 0, radicals = 0, isotope = 0;
   bool tetrahedral = false, aromatic = false;
-  char cip = 0;  // 'R' or 'S'; any other letter means another kind of centre; 0 none
+  char cip = 0;  // 'R', 'S', 'r' or 's'; any other letter means another kind of centre; 0 none
 };
 
 struct Bond {
