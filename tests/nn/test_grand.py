@@ -92,6 +92,26 @@ def test_penalties_belong_to_training():
     assert model.penalty is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (GRAND, {}),
+        (GRAND, {"linear": False, "normalization": "col"}),
+        (GRAND, {"attention": "constant", "normalization": "sym"}),
+        (BLEND, {"position_channels": 2}),
+        (BLEND, {"position_channels": 2, "radius": 1e-3}),  # all vertices are isolated
+        (BLEND, {"position_channels": 2, "radius": 1e-3, "moving": True, "linear": False}),
+    ],
+)
+def test_isolated_vertices_keep_their_state(kind, options):
+    torch.manual_seed(0)
+    model = kind(IN, HIDDEN, OUT, loops=0.0, time=18.3, **options).double()
+    start = encoded(model)
+    end = model.solve(GRAPH, model.make_law(GRAPH, start), start).detach()
+    alone = slice(None) if "radius" in options else slice(N - 1, N)
+    torch.testing.assert_close(end[alone], start[alone])
+
+
 def test_hard_attention_is_for_training():
     torch.manual_seed(0)
     model = GRAND(IN, HIDDEN, OUT, heads=2, keep_attention=0.4, **FIXED).double()

@@ -54,7 +54,8 @@ class AttentionDiffusion(Law):
     With weights that are given and stay (GRAND-l) it is linear and every solver applies; with a
     function of the state (GRAND-nl) they are found at every evaluation. Rows of A that sum to 1
     (``normalization="row"``) make features obey a maximum principle, columns that do keep their
-    sum.
+    sum. A vertex without entries, in its row and in its column, stays as it is: the flow goes along
+    differences, ``sum_j a_ij (x_j - x_i)``, of which it has none.
 
     Args:
         entries: of A.
@@ -84,32 +85,37 @@ class AttentionDiffusion(Law):
         self.autonomous = autonomous and not changing
         self._fixed: EntryOperator | None = None
         if isinstance(attention, Tensor):
-            self._fixed = EntryOperator(entries, attention)
+            self._fixed = EntryOperator(entries, attention).with_loops()
+            # one tensor alone is what gradients are to reach
+            self.entries, self.attention = self._fixed.entries, self._fixed.weight
             one_rate = not isinstance(rate, Tensor) or rate.numel() == 1
             self.linear = source is None and one_rate
 
     @classmethod
     def from_matrix(cls, matrix: EntryOperator, **options: Any) -> AttentionDiffusion:
         """With a matrix that is known to be symmetric, or of norm 1."""
+        matrix = matrix.with_loops()
         law = cls(matrix.entries, matrix.weight, **options)
         law._fixed = matrix
         law.symmetric = matrix.symmetric and law.linear
         return law
 
     def matrix(self, t: Tensor, x: Tensor) -> EntryOperator:
-        """A(t, x)."""
+        """A(t, x), with a one on the diagonal for each isolated vertex."""
         if self._fixed is not None:
             return self._fixed
         entries = self.entries if self.rewire is None else self.rewire(x)
         assert not isinstance(self.attention, Tensor)
-        return EntryOperator(entries, self.attention(t, x, entries))
+        return EntryOperator(entries, self.attention(t, x, entries)).with_loops()
 
     def product(self, t: Tensor, x: Tensor) -> Tensor:
         """``A(t, x) x``."""
         at_once = getattr(self.attention, "product", None)
         if at_once is None:
             return self.matrix(t, x) @ x
-        return at_once(t, x, self.entries if self.rewire is None else self.rewire(x))
+        entries = self.entries if self.rewire is None else self.rewire(x)
+        found, alone = at_once(t, x, entries), entries.isolated
+        return found.index_copy(0, alone, x[alone]) if alone.numel() else found
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         out = at(self.rate, t) * (self.product(t, x) - x)
