@@ -93,6 +93,47 @@ def test_penalties_belong_to_training():
 
 
 @pytest.mark.parametrize(
+    ("solver", "time", "steps"),
+    [
+        ("euler", 4.0, {"step_size": 1.0}),
+        ("euler", 3.19, {"step_size": 0.3}),
+        ("rk4", 4.0, {"solver_options": {"num_steps": 11}}),
+        ("adams_bashforth", 2.0, {}),
+    ],
+)
+def test_a_penalty_does_not_change_the_steps(solver, time, steps):
+    torch.manual_seed(0)
+    model = GRAND(IN, HIDDEN, OUT, 4, solver=solver, time=time, kinetic=1e-9, **steps).double()
+    with torch.no_grad():
+        model.rate.normal_()
+    penalised, work = model(GRAPH), model.solution.stats.steps
+    assert float(model.penalty.detach()) > 0
+    torch.testing.assert_close(penalised, model.eval()(GRAPH), rtol=1e-10, atol=1e-10)
+    assert model.solution.stats.steps == work
+
+
+def test_states_of_a_trajectory_at_ends_of_steps():
+    model = make("grand-layers").eval()
+    found = model.trajectory(GRAPH, [0.25, 0.75, 1.0])
+    torch.testing.assert_close(found[-1], model(GRAPH), rtol=1e-12, atol=1e-12)
+
+
+def test_default_tolerances_are_those_of_the_precision():
+    torch.manual_seed(0)
+    model = GRAND(IN, HIDDEN, OUT, linear=False, attention_init="glorot")
+    model(GRAPH, 1000 * GRAPH.x[0].float())
+    assert model.solution.stats.evaluations < 500
+    double = GRAND(IN, HIDDEN, OUT).double()
+    fine = GRAND(IN, HIDDEN, OUT, solver_options={"rtol": 1e-7, "atol": 1e-9}).double()
+    fine.load_state_dict(double.state_dict())
+    assert torch.equal(double(GRAPH), fine(GRAPH))
+    published = GRAND(IN, HIDDEN, OUT, tol_scale=100.0).double()
+    given = GRAND(IN, HIDDEN, OUT, solver_options={"rtol": 1e-7, "atol": 1e-5}).double()
+    given.load_state_dict(published.state_dict())
+    torch.testing.assert_close(published(GRAPH), given(GRAPH), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
     ("kind", "options"),
     [
         (GRAND, {}),
