@@ -9,6 +9,7 @@ from continuous_models import FIXED, GRAPH, HIDDEN, IN, OUT, N, encoded, make
 from topodiff.dynamics import AttentionDiffusion, Entries, EntryOperator, adjacency
 from topodiff.nn import BLEND, GRAND, DiffusionAttention
 from topodiff.nn.gat import GATLayer
+from topodiff.operators import eigenvalues
 from topodiff.solvers import diffuse
 
 
@@ -195,6 +196,17 @@ def test_small_attention_is_uniform_at_first():
     a = model.attentions[0](encoded(model), entries)
     uniform = 1 / entries.ptr.diff()[entries.row].double()
     torch.testing.assert_close(a, uniform, rtol=1e-3, atol=1e-3)
+
+
+def test_the_spectrum_of_learnt_attention():
+    """Rows sum to 1, and ``I - A`` has its eigenvalues in the disk of radius 1 around 1."""
+    model = make("grand-l")
+    x = encoded(model)
+    operator = model.make_law(GRAPH, x).linear_operator(torch.zeros(()))
+    found = 2 * eigenvalues(operator)  # of rate 1/2
+    assert found.shape == (N,)
+    assert float((found - 1).abs().max()) < 1 + 1e-9
+    torch.testing.assert_close(found[:2], torch.zeros_like(found[:2]))  # of both components
 
 
 # ---- BLEND

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import json
 import os
 import tempfile
@@ -50,6 +51,13 @@ def _remove_stale(path: Path) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """:func:`write_bytes` of ``text`` in UTF-8."""
     write_bytes(path, text.encode())
+
+
+def write_picture(path: str | Path, figure: Any) -> None:
+    """:func:`write_bytes` of a figure of matplotlib as PNG."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    write_bytes(path, picture.getvalue())
 
 
 def write_json(path: str | Path, content: Any) -> None:
