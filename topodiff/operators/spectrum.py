@@ -83,9 +83,9 @@ def eigenvalues(
     far from normal ones have eigenvalues that small changes of the operator move far.
 
     All of them, or most, those of up to 300 rows and complex ones come from the dense matrix (so at
-    most 10,000 rows); others from scipy's sparse eigensolver (implicitly restarted Lanczos), the smallest of a
-    positive semidefinite operator with one LU factorisation. The sparse solver may count an
-    eigenvalue that is repeated less often than it occurs.
+    most 10,000 rows); others from scipy's sparse eigensolver (implicitly restarted Lanczos), the
+    smallest of a positive semidefinite operator with one LU factorisation. The sparse solver may
+    count an eigenvalue that is repeated less often than it occurs.
 
     Args:
         operator: square.
@@ -113,7 +113,7 @@ def eigenvalues(
                 "operator"
             )
         dense = matrix.toarray()
-        found = np.linalg.eigvalsh(dense) if symmetric else np.sort_complex(np.linalg.eigvals(dense))
+        found = np.sort(np.linalg.eigvalsh(dense) if symmetric else np.linalg.eigvals(dense))
         found = found if k is None else found[:k] if smallest else found[n - k :]
     elif smallest and operator.positive_semidefinite:
         found = _near_zero(matrix, k, seed)[0]

@@ -11,9 +11,7 @@ from torch import Tensor
 from topodiff.plotting.extra import new_figure
 
 
-def parity_plot(
-    names: Sequence[str], predicted: Tensor, measured: Tensor, spread: Tensor
-) -> Any:
+def parity_plot(names: Sequence[str], predicted: Tensor, measured: Tensor, spread: Tensor) -> Any:
     """Measured against predicted values, one panel per column.
 
     Args:
