@@ -193,8 +193,8 @@ class ContinuousModel(nn.Module):
         """(times, n_0, out_channels): the results had the diffusion ended at each of ``times``; of
         the vertices ``rows`` alone (times, rows, out_channels), which is cheaper.
 
-        Steps end at each of ``times``: fixed ones are shorter for it, unless these are multiples of
-        theirs, and the state at the end of the model is then not quite that of :meth:`forward`.
+        Steps end at each of ``times``. Where these are multiples of a fixed step the result at T is
+        that of :meth:`forward`; elsewhere steps are shorter, and it is a more accurate one.
 
         GRAND's published code ends where the accuracy of validation is best, up to 3 T: choose the
         time by validation vertices here, set ``end``, and only then look at others.
