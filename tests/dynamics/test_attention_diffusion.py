@@ -92,12 +92,75 @@ def test_a_backward_euler_step_is_personalised_pagerank(tau):
     torch.testing.assert_close(step, total, rtol=1e-6, atol=1e-8)
 
 
-def scaled_attention(q, k):
+class AtOnce:
+    """Attention that also gives its product, as models do."""
+
+    def __init__(self, attention):
+        self.attention = attention
+
+    def __call__(self, t, x, entries):
+        return self.attention(t, x, entries)
+
+    def product(self, t, x, entries):
+        return EntryOperator(entries, self.attention(t, x, entries)) @ x
+
+
+def with_isolated(normalization):
+    """Laws on a graph of which the vertices 1 and 4 are isolated, and without loops."""
+    graph = CellComplex.from_edges(5, torch.tensor([[0, 0, 2], [2, 3, 3]]))
+    entries = Entries.from_complex(graph)
+    q, k = randn(2, 6, seed=1), randn(2, 6, seed=2)
+    attention = scaled_attention(q, k, normalization)
+    matrix = adjacency(graph, F64, normalization=normalization, loops=0.0)
+    return {
+        "given": AttentionDiffusion(entries, weights(entries, normalization)),
+        "matrix": AttentionDiffusion.from_matrix(matrix),
+        "of the state": AttentionDiffusion(entries, attention),
+        "at once": AttentionDiffusion(entries, AtOnce(attention)),
+        "moving": AttentionDiffusion(entries, AtOnce(attention), rewire=lambda x: entries),
+    }
+
+
+@pytest.mark.parametrize("normalization", ["row", "col", "sym"])
+@pytest.mark.parametrize("name", ["given", "matrix", "of the state", "at once", "moving"])
+def test_isolated_vertices_stay(name, normalization):
+    law, x = with_isolated(normalization)[name], randn(5, 2)
+    out = diffuse(law, x, 5.0, "rk4").x
+    torch.testing.assert_close(out[[1, 4]], x[[1, 4]], rtol=0, atol=0)
+    assert float((out - x)[[0, 2, 3]].abs().min()) > 0
+    if normalization == "row":
+        assert bool(((out >= x.amin(0)) & (out <= x.amax(0))).all())
+    if normalization == "col":
+        torch.testing.assert_close(out.sum(0), x.sum(0))
+
+
+@pytest.mark.parametrize("solver", ["implicit_euler", "imex", "uniformization", "dopri5"])
+def test_isolated_vertices_stay_with_every_kind_of_solver(solver):
+    law, x = with_isolated("row")["given"], randn(5, 2)
+    out = diffuse(law, x, 5.0, solver).x
+    torch.testing.assert_close(out[[1, 4]], x[[1, 4]])
+    torch.testing.assert_close(out, diffuse(law, x, 5.0, "rk4").x, rtol=0.1, atol=0.1)
+
+
+def test_gradients_of_weights_beside_isolated_vertices():
+    x, gradients = randn(5, 2), []
+    for backward in ("direct", "adjoint"):
+        graph = CellComplex.from_edges(5, torch.tensor([[0, 0, 2], [2, 3, 3]]))
+        entries = Entries.from_complex(graph)
+        w = weights(entries).requires_grad_()
+        out = diffuse(AttentionDiffusion(entries, w), x, 2.0, "dopri5", backward=backward).x
+        gradients.append(torch.autograd.grad(out.square().sum(), w)[0])
+    assert float(gradients[0].abs().min()) > 0
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-6)
+
+
+def scaled_attention(q, k, normalization="row"):
     """Attention from the state, with fixed projections."""
 
     def weights(t, x, entries):
         project = lambda w: (x @ w).unflatten(1, (2, -1))  # noqa: E731
-        return attention_weights(scaled_dot(project(q), project(k), entries), entries)
+        scores = scaled_dot(project(q), project(k), entries)
+        return attention_weights(scores, entries, normalization=normalization)
 
     return weights
 

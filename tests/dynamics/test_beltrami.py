@@ -22,7 +22,7 @@ from topodiff.dynamics import (
     keep_heaviest,
     nearest_neighbors,
     normalize,
-    personalized_pagerank,
+    pagerank_rows,
     scaled_dot,
     within_radius,
 )
@@ -238,12 +238,12 @@ def test_heaviest_entries_and_pagerank():
     a = torch.zeros(N, N, dtype=F64).index_put((LOOPS.row, LOOPS.index), matrix)
     exact = 0.15 * torch.linalg.inv(torch.eye(N, dtype=F64) - 0.85 * a)
     exact.fill_diagonal_(torch.inf)
-    entries = personalized_pagerank(matrix, LOOPS, 3, teleport=0.15)
+    entries, _ = pagerank_rows(matrix, LOOPS, 3, teleport=0.15)
     found = exact[entries.row, entries.index].reshape(N, 4)
     torch.testing.assert_close(found, exact.sort(1, descending=True).values[:, :4])
     apart = Entries.from_complex(CellComplex.from_edges(5, torch.tensor([[0, 1], [1, 2]])), True)
     ones = torch.ones(apart.nnz, dtype=F64)
-    entries = personalized_pagerank(normalize(apart, ones, "row"), apart, 4)
+    entries, _ = pagerank_rows(normalize(apart, ones, "row"), apart, 4)
     assert entries.ptr.diff().tolist() == [3, 3, 3, 1, 1]  # no one from another part
 
 
@@ -260,4 +260,4 @@ def test_what_rewiring_refuses():
         with pytest.raises(ValueError, match=rf"weight must have shape \({LOOPS.nnz},\)"):
             keep_heaviest(LOOPS, torch.ones(shape), 0.5)
     with pytest.raises(ValueError, match="teleport must be in"):
-        personalized_pagerank(torch.ones(LOOPS.nnz), LOOPS, 2, teleport=1.0)
+        pagerank_rows(torch.ones(LOOPS.nnz), LOOPS, 2, teleport=1.0)

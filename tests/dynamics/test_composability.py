@@ -97,6 +97,7 @@ def laws():
     for reaction in ("fisher", "allen_cahn", "zeldovich", "blurring_sharpening"):
         yield reaction, "graph", ReactionDiffusion(A, reaction), (8, C)
     yield "acmp", "graph", AllenCahnMessagePassing(LOOPS, attention), (8, C)
+    yield "acmp of fixed weights", "graph", AllenCahnMessagePassing(LOOPS, A.weight), (8, C)
 
 
 LAWS = {f"{name} on {domain}": (law, shape) for name, domain, law, shape in laws()}

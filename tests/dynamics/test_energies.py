@@ -250,6 +250,24 @@ def test_dtype_is_kept_and_no_channels_will_do(dtype):
         assert energy.gradient(x).shape == (8,)
 
 
+@pytest.mark.parametrize("solver", ["rk4", "imex", "dopri5"])
+@pytest.mark.parametrize("backward", ["direct", "adjoint"])
+def test_the_weight_of_an_energy_is_learnt(solver, backward):
+    if backward == "adjoint" and solver != "dopri5":
+        return
+    weight, x = torch.tensor(0.7, dtype=F64, requires_grad=True), randn(8, 2)
+
+    def loss(w):
+        law = GradientFlow(w * DirichletEnergy(GRAPH) + DoubleWellEnergy() * w)
+        return diffuse(law, x, 0.5, solver, backward=backward).x.square().sum()
+
+    assert float(loss(weight).detach()) == pytest.approx(float(loss(0.7)))
+    (found,) = torch.autograd.grad(loss(weight), weight)
+    step = 1e-4
+    slope = (float(loss(0.7 + step)) - float(loss(0.7 - step))) / (2 * step)
+    assert float(found) == pytest.approx(slope, rel=1e-4)
+
+
 def test_what_energies_refuse():
     with pytest.raises(ValueError, match="needs a symmetric operator"):
         QuadraticEnergy(GraphLaplacian(GRAPH, "random_walk"))
@@ -269,5 +287,6 @@ def test_what_energies_refuse():
         MixingEnergy(adjacency(GRAPH, F64), randn(C, C))
     with pytest.raises(ValueError, match="symmetric adjacency"):
         MixingEnergy(adjacency(GRAPH, F64, normalization="row"), symmetric(C, 1))
-    with pytest.raises(TypeError):
-        DoubleWellEnergy() * "2"
+    for factor in ("2", torch.ones(2)):
+        with pytest.raises(TypeError):
+            DoubleWellEnergy() * factor

@@ -232,6 +232,39 @@ def test_allen_cahn_message_passing_repels_and_stays_bounded():
     torch.testing.assert_close(plain(ZERO, x), AttentionDiffusion(entries, w)(ZERO, x))
 
 
+FIXED = torch.rand(24, dtype=F64, generator=torch.Generator().manual_seed(0))
+SPLIT = {
+    "fisher": ReactionDiffusion(A, "fisher", alpha=40.0),
+    "sharpening": ReactionDiffusion(A, "blurring_sharpening", alpha=40.0, beta=0.5),
+    "constant": ReactionDiffusion(A, "zeroth_order", constant=randn(8, 3), alpha=lambda t: 40.0),
+    "acmp": AllenCahnMessagePassing(Entries.from_complex(GRAPH), FIXED, alpha=40.0, beta=0.1),
+}
+
+
+@pytest.mark.parametrize("name", SPLIT)
+def test_diffusion_is_the_linear_part_of_a_reaction(name):
+    law, x = SPLIT[name], randn(8, 3)
+    split = law.rest(ZERO, x) - law.linear_operator(ZERO) @ x
+    torch.testing.assert_close(split, law(ZERO, x))
+    x = x.sigmoid()  # where every reaction is bounded
+    exact = diffuse(law, x, 1.0, "rk4", num_steps=200).x
+    # an explicit method of that order would need four times as many
+    found = diffuse(law, x, 1.0, "imex", num_steps=20).x
+    torch.testing.assert_close(found, exact, rtol=1e-2, atol=1e-2)
+
+
+def test_a_rate_for_each_channel_is_no_operator():
+    rates = torch.tensor([0.5, 1.0, 2.0], dtype=F64)
+    weights = AllenCahnMessagePassing(Entries.from_complex(GRAPH), FIXED, alpha=rates)
+    moving = AllenCahnMessagePassing(Entries.from_complex(GRAPH), lambda t, x, e: FIXED)
+    for law in (ReactionDiffusion(A, "fisher", alpha=rates), weights, moving):
+        x = randn(8, 3)
+        assert law.linear_operator(ZERO) is None
+        torch.testing.assert_close(law.rest(ZERO, x), law(ZERO, x))
+        with pytest.raises(ValueError, match="imex needs a law"):
+            diffuse(law, x, 1.0, "imex")
+
+
 # ---- regularisers
 
 

@@ -35,6 +35,7 @@ def test_gradients_of_the_adjoint_are_the_direct_ones(name):
     for backward in ("direct", "adjoint"):
         model = make(name)
         model.solver, model.backward, model.time = "dopri5", backward, 1.0
+        model.tol_scale = 1.0
         with torch.no_grad():  # away from a source of strength 0
             for p in model.parameters():
                 p.add_(0.1 * torch.randn_like(p))
@@ -44,6 +45,47 @@ def test_gradients_of_the_adjoint_are_the_direct_ones(name):
     tol = 2e-2 if "layers" in name or "moving" in name else 1e-4
     for direct, adjoint in zip(*gradients, strict=True):
         assert float((adjoint - direct).norm()) <= tol * (1 + float(direct.norm()))
+
+
+def gradients_of(model, backward):
+    model.zero_grad()
+    model.backward = backward
+    torch.manual_seed(1)  # of dropout
+    out = model(GRAPH)
+    loss = out.square().sum()
+    if getattr(model, "penalty", None) is not None:
+        loss = loss + model.penalty
+    loss.backward()
+    return out.detach(), [p.grad.clone() for p in model.parameters()]
+
+
+# dopri5 is of torchdiffeq, which has no checkpoints
+@pytest.mark.parametrize("name", [name for name in MODELS if "graphcon" not in name])
+def test_checkpoints_change_nothing(name):
+    model = make(name)
+    if model.solver == "dopri5":
+        model.solver = "dormand_prince"
+    model.kinetic = 0.1
+    with torch.no_grad():  # away from a source of strength 0
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    (out, direct), (same, kept) = (gradients_of(model, b) for b in ("direct", "checkpoint"))
+    torch.testing.assert_close(same, out, rtol=1e-12, atol=1e-12)
+    for one, other in zip(kept, direct, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["rk4", "dormand_prince"])
+@pytest.mark.parametrize("frozen_sheaf", [True, False])
+def test_checkpoints_of_sheaf_diffusion(solver, frozen_sheaf):
+    torch.manual_seed(0)
+    options = {"solver": solver, "frozen_sheaf": frozen_sheaf, "add_source": True}
+    model = td.nn.ContinuousSheafDiffusion(IN, 3, OUT, 2, **options).double()
+    torch.nn.init.constant_(model.strength, 0.3)
+    (out, direct), (same, kept) = (gradients_of(model, b) for b in ("direct", "checkpoint"))
+    torch.testing.assert_close(same, out, rtol=1e-9, atol=1e-9)
+    for one, other in zip(kept, direct, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_wrong_features_are_refused(in_channels, x, error, message):
 def test_in_channels_are_by_rank():
     for build in (lambda c: CIN(c, 12, 1), lambda c: CochainSheafDiffusion(c, 12, 1, 2)):
         for given in (9, (28,), torch.tensor([9])):
-            with pytest.raises(TypeError, match=r"in_channels is a mapping from ranks .*\{0: 4\}.*got"):
+            with pytest.raises(TypeError, match=r"is a mapping from ranks .*\{0: 4\}.*got"):
                 build(given)
 
 

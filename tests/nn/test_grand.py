@@ -9,6 +9,7 @@ from continuous_models import FIXED, GRAPH, HIDDEN, IN, OUT, N, encoded, make
 from topodiff.dynamics import AttentionDiffusion, Entries, EntryOperator, adjacency
 from topodiff.nn import BLEND, GRAND, DiffusionAttention
 from topodiff.nn.gat import GATLayer
+from topodiff.operators import eigenvalues
 from topodiff.solvers import diffuse
 
 
@@ -92,6 +93,67 @@ def test_penalties_belong_to_training():
     assert model.penalty is None
 
 
+@pytest.mark.parametrize(
+    ("solver", "time", "steps"),
+    [
+        ("euler", 4.0, {"step_size": 1.0}),
+        ("euler", 3.19, {"step_size": 0.3}),
+        ("rk4", 4.0, {"solver_options": {"num_steps": 11}}),
+        ("adams_bashforth", 2.0, {}),
+    ],
+)
+def test_a_penalty_does_not_change_the_steps(solver, time, steps):
+    torch.manual_seed(0)
+    model = GRAND(IN, HIDDEN, OUT, 4, solver=solver, time=time, kinetic=1e-9, **steps).double()
+    with torch.no_grad():
+        model.rate.normal_()
+    penalised, work = model(GRAPH), model.solution.stats.steps
+    assert float(model.penalty.detach()) > 0
+    torch.testing.assert_close(penalised, model.eval()(GRAPH), rtol=1e-10, atol=1e-10)
+    assert model.solution.stats.steps == work
+
+
+def test_states_of_a_trajectory_at_ends_of_steps():
+    model = make("grand-layers").eval()
+    found = model.trajectory(GRAPH, [0.25, 0.75, 1.0])
+    torch.testing.assert_close(found[-1], model(GRAPH), rtol=1e-12, atol=1e-12)
+
+
+def test_default_tolerances_are_those_of_the_precision():
+    torch.manual_seed(0)
+    model = GRAND(IN, HIDDEN, OUT, linear=False, attention_init="glorot")
+    model(GRAPH, 1000 * GRAPH.x[0].float())
+    assert model.solution.stats.evaluations < 500
+    double = GRAND(IN, HIDDEN, OUT).double()
+    fine = GRAND(IN, HIDDEN, OUT, solver_options={"rtol": 1e-7, "atol": 1e-9}).double()
+    fine.load_state_dict(double.state_dict())
+    assert torch.equal(double(GRAPH), fine(GRAPH))
+    published = GRAND(IN, HIDDEN, OUT, tol_scale=100.0).double()
+    given = GRAND(IN, HIDDEN, OUT, solver_options={"rtol": 1e-7, "atol": 1e-5}).double()
+    given.load_state_dict(published.state_dict())
+    torch.testing.assert_close(published(GRAPH), given(GRAPH), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (GRAND, {}),
+        (GRAND, {"linear": False, "normalization": "col"}),
+        (GRAND, {"attention": "constant", "normalization": "sym"}),
+        (BLEND, {"position_channels": 2}),
+        (BLEND, {"position_channels": 2, "radius": 1e-3}),  # all vertices are isolated
+        (BLEND, {"position_channels": 2, "radius": 1e-3, "moving": True, "linear": False}),
+    ],
+)
+def test_isolated_vertices_keep_their_state(kind, options):
+    torch.manual_seed(0)
+    model = kind(IN, HIDDEN, OUT, loops=0.0, time=18.3, **options).double()
+    start = encoded(model)
+    end = model.solve(GRAPH, model.make_law(GRAPH, start), start).detach()
+    alone = slice(None) if "radius" in options else slice(N - 1, N)
+    torch.testing.assert_close(end[alone], start[alone])
+
+
 def test_hard_attention_is_for_training():
     torch.manual_seed(0)
     model = GRAND(IN, HIDDEN, OUT, heads=2, keep_attention=0.4, **FIXED).double()
@@ -134,6 +196,17 @@ def test_small_attention_is_uniform_at_first():
     a = model.attentions[0](encoded(model), entries)
     uniform = 1 / entries.ptr.diff()[entries.row].double()
     torch.testing.assert_close(a, uniform, rtol=1e-3, atol=1e-3)
+
+
+def test_the_spectrum_of_learnt_attention():
+    """Rows sum to 1, and ``I - A`` has its eigenvalues in the disk of radius 1 around 1."""
+    model = make("grand-l")
+    x = encoded(model)
+    operator = model.make_law(GRAPH, x).linear_operator(torch.zeros(()))
+    found = 2 * eigenvalues(operator)  # of rate 1/2
+    assert found.shape == (N,)
+    assert float((found - 1).abs().max()) < 1 + 1e-9
+    torch.testing.assert_close(found[:2], torch.zeros_like(found[:2]))  # of both components
 
 
 # ---- BLEND

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from topodiff.complexes import CellComplex
+from topodiff.dynamics import Entries, EntryOperator, adjacency
 from topodiff.operators import Coboundary, GraphLaplacian, eigenvalues, spectral_embedding
 from topodiff.sheaves import near_zero
 
@@ -77,8 +78,28 @@ def test_an_iteration_that_does_not_converge(monkeypatch):
         eigenvalues(path(400), 3)
 
 
+@pytest.mark.parametrize("n", [12, 310])
+def test_a_walk_around_a_directed_circle(n):
+    """The shift by one vertex has the n-th roots of unity."""
+    row = torch.arange(n)
+    shift = Entries.from_pairs(row, (row + 1) % n, n)
+    found = eigenvalues(EntryOperator(shift, torch.ones(n, dtype=torch.float64)), 5, "largest")
+    assert found.dtype == torch.complex128
+    angles = 2 * math.pi * torch.tensor([2, 2, 1, 1, 0], dtype=torch.float64) / n
+    torch.testing.assert_close(found.real, angles.cos())
+    torch.testing.assert_close(found.imag.abs(), angles.sin())
+
+
+def test_the_spectrum_of_a_row_stochastic_matrix_is_that_of_its_symmetric_form():
+    K = CellComplex.from_edges(5, torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 2]]))
+    walk = eigenvalues(adjacency(K, torch.float64, normalization="row"))
+    torch.testing.assert_close(walk.imag, torch.zeros_like(walk.imag))
+    torch.testing.assert_close(walk.real, eigenvalues(adjacency(K, torch.float64)))
+    assert float(walk.real[-1]) == pytest.approx(1.0)
+
+
 def test_bad_requests():
-    with pytest.raises(ValueError, match="symmetric"):
+    with pytest.raises(ValueError, match="square"):
         eigenvalues(Coboundary(path(4).complex, 0))
     for k, end in ((0, "smallest"), (11, "largest"), (2, "middle")):
         with pytest.raises(ValueError, match="1 to 10"):

@@ -18,6 +18,7 @@ from topodiff.dynamics import DirichletEnergy, Heat
 from topodiff.operators import GraphLaplacian, HodgeLaplacian
 from topodiff.plotting.layout import layout
 from topodiff.sheaves import CellularSheaf, SpecialOrthogonal
+from topodiff.training.files import write_picture
 
 pytest.importorskip("matplotlib")
 from matplotlib.collections import LineCollection, PathCollection, PolyCollection
@@ -238,6 +239,10 @@ def test_spectra_over_each_other():
         assert sum(b.get_height() * b.get_width() for b in bars) == pytest.approx(1)
     assert density.patches[0].get_height() == pytest.approx(1 / 3 / 0.5)
     plotting.draw_spectrum({"all the same": torch.zeros(3)})
+    figure = plotting.draw_spectrum({"before": before, "after": torch.tensor([1 + 2j, 1 - 2j])})
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_xdata(), [1, 1])
+    np.testing.assert_allclose(figure.axes[0].lines[1].get_ydata(), [-2, 2])
+    assert figure.axes[1].get_xlabel() == "real part"
     for wrong in ({}, {"x": torch.zeros(0)}, {"x": torch.eye(2)}, {"x": torch.tensor([torch.nan])}):
         with pytest.raises(ValueError, match="spectrum"):
             plotting.draw_spectrum(wrong)
@@ -272,23 +277,25 @@ def test_solutions_without_a_course():
         plotting.draw_flow(SQUARES, many, num_frames=0)
 
 
-def test_parity_plot_is_a_picture(tmp_path):
+def test_parity_plot_is_a_figure_that_can_be_written(tmp_path):
     values = torch.tensor([[0.0], [1.0], [torch.nan]])
-    plotting.parity_plot(tmp_path / "p.png", ["y"], values, values, torch.zeros(3, 1))
+    figure = plotting.parity_plot(["y"], values, values, torch.zeros(3, 1))
+    assert figure.axes[0].get_xlabel() == "y, measured"
+    write_picture(tmp_path / "p.png", figure)
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_parity_plot_of_learnt_values_and_of_columns_that_nobody_measured(tmp_path):
+def test_parity_plot_of_learnt_values_and_of_columns_that_nobody_measured():
     predicted = torch.rand(3, 2, requires_grad=True)
     measured = torch.tensor([[0.0, torch.nan], [1.0, torch.nan], [torch.nan, torch.nan]])
-    plotting.parity_plot(tmp_path / "p.png", ["y", "z"], predicted, measured, torch.zeros(3, 2))
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    figure = plotting.parity_plot(["y", "z"], predicted, measured, torch.zeros(3, 2))
+    assert [len(axes.containers) for axes in figure.axes] == [1, 0]
     with pytest.raises(ValueError, match=r"must be \(n, 1\), one column for each name"):
-        plotting.parity_plot(tmp_path / "q.png", ["y"], predicted, measured, torch.zeros(3, 2))
+        plotting.parity_plot(["y"], predicted, measured, torch.zeros(3, 2))
 
 
 @pytest.mark.parametrize("given", [lambda t: t.tolist(), lambda t: t.numpy()])
-def test_lists_and_arrays_are_drawn_as_tensors(given, tmp_path):
+def test_lists_and_arrays_are_drawn_as_tensors(given):
     values, places = torch.linspace(-1, 3, 7), given(PLACES)
     figure = plotting.draw_complex(SQUARES, given(values), positions=places)
     (dots,) = artists(figure, PathCollection)
@@ -297,7 +304,7 @@ def test_lists_and_arrays_are_drawn_as_tensors(given, tmp_path):
     figure = plotting.draw_spectrum({"before": given(values)})
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), values)
     column = given(values.abs()[:, None])
-    plotting.parity_plot(tmp_path / "p.png", ["y"], column, column, column)
+    plotting.parity_plot(["y"], column, column, column)
 
 
 def test_without_matplotlib_the_extra_is_named():

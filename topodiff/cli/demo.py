@@ -24,6 +24,7 @@ from topodiff.training import (
     predict_molecules,
     train_molecules,
 )
+from topodiff.training.files import write_picture
 
 CIN = TrainConfig()
 MLP = replace(CIN, model=ModelConfig("mlp"), descriptors=False)
@@ -79,4 +80,5 @@ def _write(
     write_csv(out / "predictions.csv", header, rows)
     if plotting.available():
         names = ["hydration free energy (kcal/mol)"]
-        plotting.parity_plot(out / "parity.png", names, prediction.mean, measured, prediction.std)
+        figure = plotting.parity_plot(names, prediction.mean, measured, prediction.std)
+        write_picture(out / "parity.png", figure)

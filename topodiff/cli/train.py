@@ -33,7 +33,7 @@ from topodiff.training import (
 )
 from topodiff.training.config import check_names
 from topodiff.training.ensemble import FILE
-from topodiff.training.files import check_writable, locked, write_json
+from topodiff.training.files import check_writable, locked, write_json, write_picture
 from topodiff.training.fit import Fitted
 from topodiff.training.inference import device_of, usable_device
 from topodiff.training.machine import describe_device
@@ -247,13 +247,13 @@ def _write_test_predictions(
     if not drawn or not plotting.available():
         return
     try:
-        plotting.parity_plot(
-            out / "parity.png",
+        figure = plotting.parity_plot(
             [names[t] for t in drawn],
             prediction.mean[:, drawn],
             measured[:, drawn],
             prediction.std[:, drawn],
         )
+        write_picture(out / "parity.png", figure)
     except Exception as error:  # whatever matplotlib says: the results are there without it
         warnings.warn(f"parity.png could not be drawn: {error}", stacklevel=2)
 

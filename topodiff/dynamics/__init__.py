@@ -21,7 +21,6 @@ from topodiff.dynamics.rewiring import (
     keep_heaviest,
     nearest_neighbors,
     pagerank_rows,
-    personalized_pagerank,
     within_radius,
 )
 from topodiff.dynamics.scores import attention_weights, cosine, exp_kernel, pearson, scaled_dot
@@ -65,7 +64,6 @@ __all__ = [
     "normalize",
     "pagerank_rows",
     "pearson",
-    "personalized_pagerank",
     "quadratic_form",
     "scaled_dot",
     "time_integral",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.dynamics.entries import Entries, EntryOperator
-from topodiff.dynamics.law import Control, Law, at, rescaled, source_at
+from topodiff.dynamics.law import Control, Law, at, is_number, rescaled, source_at
 from topodiff.operators import LinearOperator
 from topodiff.solvers.uniformization import Mixing
 
@@ -23,13 +23,15 @@ there is one, gives ``A(t, x) x`` at once; one ``parameters()`` the tensors that
 
 
 class DiffusionOperator(LinearOperator):
-    """``I - A`` for a matrix of weights; positive semidefinite if A is symmetric of norm 1."""
+    """``I - A``; positive semidefinite if A is symmetric and its entries are known to bound it by
+    1."""
 
-    def __init__(self, matrix: EntryOperator) -> None:
+    def __init__(self, matrix: LinearOperator) -> None:
         super().__init__(matrix.row_shape, matrix.col_shape, matrix.dtype, matrix.device)
         self.matrix = matrix
         self.symmetric = matrix.symmetric
-        self.positive_semidefinite = matrix.symmetric and matrix.bound <= 1
+        bounded = isinstance(matrix, EntryOperator) and matrix.bound <= 1
+        self.positive_semidefinite = matrix.symmetric and bounded
 
     def _apply(self, x: Tensor) -> Tensor:
         return x - self.matrix._apply(x)
@@ -54,7 +56,8 @@ class AttentionDiffusion(Law):
     With weights that are given and stay (GRAND-l) it is linear and every solver applies; with a
     function of the state (GRAND-nl) they are found at every evaluation. Rows of A that sum to 1
     (``normalization="row"``) make features obey a maximum principle, columns that do keep their
-    sum.
+    sum. A vertex without entries, in its row and in its column, stays as it is: the flow goes along
+    differences, ``sum_j a_ij (x_j - x_i)``, of which it has none.
 
     Args:
         entries: of A.
@@ -84,32 +87,36 @@ class AttentionDiffusion(Law):
         self.autonomous = autonomous and not changing
         self._fixed: EntryOperator | None = None
         if isinstance(attention, Tensor):
-            self._fixed = EntryOperator(entries, attention)
-            one_rate = not isinstance(rate, Tensor) or rate.numel() == 1
-            self.linear = source is None and one_rate
+            self._fixed = EntryOperator(entries, attention).with_loops()
+            # one tensor alone is what gradients are to reach
+            self.entries, self.attention = self._fixed.entries, self._fixed.weight
+            self.linear = source is None and is_number(rate)
 
     @classmethod
     def from_matrix(cls, matrix: EntryOperator, **options: Any) -> AttentionDiffusion:
         """With a matrix that is known to be symmetric, or of norm 1."""
+        matrix = matrix.with_loops()
         law = cls(matrix.entries, matrix.weight, **options)
         law._fixed = matrix
         law.symmetric = matrix.symmetric and law.linear
         return law
 
     def matrix(self, t: Tensor, x: Tensor) -> EntryOperator:
-        """A(t, x)."""
+        """A(t, x), with a one on the diagonal for each isolated vertex."""
         if self._fixed is not None:
             return self._fixed
         entries = self.entries if self.rewire is None else self.rewire(x)
         assert not isinstance(self.attention, Tensor)
-        return EntryOperator(entries, self.attention(t, x, entries))
+        return EntryOperator(entries, self.attention(t, x, entries)).with_loops()
 
     def product(self, t: Tensor, x: Tensor) -> Tensor:
         """``A(t, x) x``."""
         at_once = getattr(self.attention, "product", None)
         if at_once is None:
             return self.matrix(t, x) @ x
-        return at_once(t, x, self.entries if self.rewire is None else self.rewire(x))
+        entries = self.entries if self.rewire is None else self.rewire(x)
+        found, alone = at_once(t, x, entries), entries.isolated
+        return found.index_copy(0, alone, x[alone]) if alone.numel() else found
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         out = at(self.rate, t) * (self.product(t, x) - x)
@@ -121,7 +128,7 @@ class AttentionDiffusion(Law):
     def linear_operator(self, t: Tensor) -> LinearOperator | None:
         """``rate (I - A)`` if A is fixed and the rate one number."""
         rate = at(self.rate, t)
-        if self._fixed is None or (isinstance(rate, Tensor) and rate.numel() != 1):
+        if self._fixed is None or not is_number(rate):
             return None
         return rescaled(rate, DiffusionOperator(self._fixed))
 
@@ -129,8 +136,7 @@ class AttentionDiffusion(Law):
         """What ``solver="uniformization"`` solves exactly: weights that stay, and whose absolute
         values sum to 1 at most over all rows or over all columns."""
         rate, strength = at(self.rate, t), at(self.strength, t)
-        numbers = [v for v in (rate, strength) if isinstance(v, Tensor)]
-        if self._fixed is None or any(v.numel() != 1 for v in numbers):
+        if self._fixed is None or not (is_number(rate) and is_number(strength)):
             return None
         entries, size = self.entries, self._fixed.weight.detach().abs()
         sums = entries.row_sums(size), entries.column_sums(size)

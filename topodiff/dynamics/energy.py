@@ -11,7 +11,8 @@ from topodiff.operators import LinearOperator
 class Energy:
     """``E(x)`` of a cochain x (n, *channels), or (n, d, *channels) on a sheaf.
 
-    Energies of channels that do not mix add up. ``a + b`` and ``2.0 * a`` are energies.
+    Energies of channels that do not mix add up. ``a + b`` and ``2.0 * a`` are energies, also for a
+    factor that is learnt: a tensor without dimensions.
 
     Attributes:
         operator: a symmetric operator A with ``gradient(x) = A x + rest_gradient(x)``, which
@@ -62,8 +63,8 @@ class Energy:
     def __add__(self, other: Energy) -> Energy:
         return SumEnergy(self, other) if isinstance(other, Energy) else NotImplemented
 
-    def __mul__(self, factor: float) -> Energy:
-        return ScaledEnergy(float(factor), self) if _is_number(factor) else NotImplemented
+    def __mul__(self, factor: float | Tensor) -> Energy:
+        return ScaledEnergy(factor, self) if _is_number(factor) else NotImplemented
 
     __rmul__ = __mul__
 
@@ -75,6 +76,8 @@ class Energy:
 
 
 def _is_number(factor: object) -> bool:
+    if isinstance(factor, Tensor):
+        return factor.dim() == 0 and factor.is_floating_point()
     return isinstance(factor, (int, float)) and not isinstance(factor, bool)
 
 
@@ -106,9 +109,9 @@ class SumEnergy(Energy):
 
 
 class ScaledEnergy(Energy):
-    """``s E(x)`` for a number s."""
+    """``s E(x)`` for a number s, or a tensor without dimensions, which has a gradient."""
 
-    def __init__(self, factor: float, energy: Energy) -> None:
+    def __init__(self, factor: float | Tensor, energy: Energy) -> None:
         self.factor, self.energy = factor, energy
         self.quadratic = energy.quadratic
         self.operator = None if energy.operator is None else factor * energy.operator

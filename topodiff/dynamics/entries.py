@@ -96,6 +96,24 @@ class Entries:
 
     @cached_property
     @outlasting
+    def isolated(self) -> Tensor:
+        """(k,) the vertices without entries in their row and in their column."""
+        alone = self.ptr.diff() == 0
+        if bool(alone.any()):
+            alone[self.index] = False
+        return alone.nonzero().flatten()
+
+    @cached_property
+    @outlasting
+    def with_loops(self) -> tuple[Entries, Tensor]:
+        """These and a loop at each isolated vertex, and where each of them is among (these, loops),
+        (nnz + k,)."""
+        row = torch.cat([self.row, self.isolated])
+        ptr, order = kernels.sort_by_key(row, self.num_rows)
+        return Entries(torch.cat([self.index, self.isolated])[order], ptr), order
+
+    @cached_property
+    @outlasting
     def both_ends(self) -> tuple[Tensor, Tensor]:
         """For each entry (i, j) the places 2 i and 2 j + 1, (2 nnz,), and the pointer (nnz + 1,) to
         its pairs: to add what rows and columns have, which stand in turn."""
@@ -158,6 +176,16 @@ class EntryOperator(LinearOperator):
 
     def spectral_bound(self) -> float:
         return min(self.bound, super().spectral_bound())
+
+    def with_loops(self) -> EntryOperator:
+        """With a one on the diagonal for each isolated vertex, which ``A x - x`` then leaves where
+        it is; itself if there are none."""
+        count = self.entries.isolated.numel()
+        if not count:
+            return self
+        entries, order = self.entries.with_loops
+        weight = torch.cat([self.weight, self.weight.new_ones(count)])[order]
+        return EntryOperator(entries, weight, self.symmetric, max(self.bound, 1.0))
 
 
 def normalize(entries: Entries, weight: Tensor, normalization: str) -> Tensor:

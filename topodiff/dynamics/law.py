@@ -115,6 +115,11 @@ def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
         yield from value.parameters()
 
 
+def is_number(control: Any) -> bool:
+    """Whether a parameter at some time is one number, and not one for each channel."""
+    return not isinstance(control, Tensor) or control.numel() == 1
+
+
 def rescaled(factor: float | Tensor, operator: LinearOperator) -> LinearOperator:
     """``s A`` for a number or a tensor with one entry, with gradients to it."""
     if isinstance(factor, Tensor):

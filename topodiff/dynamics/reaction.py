@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
-from topodiff.dynamics.attention import Attention
+from topodiff.dynamics.attention import Attention, DiffusionOperator
 from topodiff.dynamics.entries import Entries, EntryOperator
-from topodiff.dynamics.law import Control, Law, at, source_at
+from topodiff.dynamics.law import Control, Law, at, is_number, rescaled, source_at
 from topodiff.operators import LinearOperator
 
 REACTIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -58,12 +59,26 @@ class ReactionDiffusion(Law):
         differences = self.adjacency @ x - x
         return at(self.alpha, t) * differences + at(self.beta, t) * self._react(t, x, differences)
 
-    def _react(self, t: Tensor, x: Tensor, differences: Tensor) -> Tensor:
+    def linear_operator(self, t: Tensor) -> LinearOperator | None:
+        """``alpha (I - A)`` if alpha is one number."""
+        alpha = at(self.alpha, t)
+        return rescaled(alpha, DiffusionOperator(self.adjacency)) if is_number(alpha) else None
+
+    def rest(self, t: Tensor, x: Tensor) -> Tensor:
+        """``beta r(x)``, and the diffusion where its rates differ from channel to channel."""
+        if not is_number(at(self.alpha, t)):
+            return self(t, x)
+        return at(self.beta, t) * self._react(t, x)
+
+    def _react(self, t: Tensor, x: Tensor, differences: Tensor | None = None) -> Tensor:
+        """r(x); ``differences`` is A x - x where it is known."""
         if callable(self.reaction):
             return self.reaction(x)
         if self.reaction == "zeroth_order":
             return source_at(self.constant, t, x, "constant")
         if self.reaction == "blurring_sharpening":
+            if differences is None:
+                differences = self.adjacency @ x - x
             return -(self.adjacency @ differences)
         return REACTIONS[self.reaction](x)
 
@@ -103,11 +118,29 @@ class AllenCahnMessagePassing(Law):
         weight = self.attention
         if not isinstance(weight, Tensor):
             weight = weight(t, x, self.entries)
-        weight = weight - at(self.beta, t)
-        messages = EntryOperator(self.entries, weight) @ x
-        total = self.entries.row_sums(weight).reshape(-1, *[1] * (x.dim() - 1))
-        wells = at(self.delta, t) * x * (1 - x.square())
-        return at(self.alpha, t) * (messages - total * x) + wells
+        differences = self._differences(t, weight) @ x
+        return self._wells(t, x) - at(self.alpha, t) * differences
+
+    def _differences(self, t: Tensor, weight: Tensor) -> LinearOperator:
+        """``x -> sum over j of (a_ij - beta) (x_i - x_j)``, row sums less the weights."""
+        e, weight = self.entries, weight - at(self.beta, t)
+        own = torch.arange(e.num_rows + 1, device=e.ptr.device)
+        total = EntryOperator(Entries(own[:-1], own), e.row_sums(weight), symmetric=True)
+        return total - EntryOperator(e, weight)
+
+    def _wells(self, t: Tensor, x: Tensor) -> Tensor:
+        return at(self.delta, t) * x * (1 - x.square())
+
+    def linear_operator(self, t: Tensor) -> LinearOperator | None:
+        """``x -> alpha sum over j of (a_ij - beta) (x_i - x_j)`` for a that stays and one alpha."""
+        alpha = at(self.alpha, t)
+        if not isinstance(self.attention, Tensor) or not is_number(alpha):
+            return None
+        return rescaled(alpha, self._differences(t, self.attention))
+
+    def rest(self, t: Tensor, x: Tensor) -> Tensor:
+        """The wells, and all the rest where there is no linear operator."""
+        return self(t, x) if self.linear_operator(t) is None else self._wells(t, x)
 
     def __repr__(self) -> str:
         return f"AllenCahnMessagePassing({self.entries})"

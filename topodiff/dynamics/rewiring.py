@@ -104,13 +104,6 @@ def keep_heaviest(entries: Entries, weight: Tensor, fraction: float) -> Entries:
     return Entries.from_pairs(entries.row[chosen], entries.index[chosen], entries.num_rows)
 
 
-def personalized_pagerank(
-    matrix: Tensor, entries: Entries, k: int, *, teleport: float = 0.05, steps: int = 64
-) -> Entries:
-    """The entries of :func:`pagerank_rows`, without their values."""
-    return pagerank_rows(matrix, entries, k, teleport=teleport, steps=steps)[0]
-
-
 @torch.no_grad()
 def pagerank_rows(
     matrix: Tensor, entries: Entries, k: int, *, teleport: float = 0.05, steps: int = 64

@@ -89,7 +89,8 @@ class ControlledOscillator(Law):
     Args:
         coupling: F, a function of (t, x): a graph convolution, an attention layer; or an operator A
             for ``F = A x``.
-        alpha: damping, a number or a tensor.
+        alpha: the damping, as the paper names it, a number or a tensor; the attribute is
+            ``damping``, as of :class:`Wave`.
         gamma: control, a number or a tensor, or depending on t.
         activation: or none for the identity.
         autonomous: whether F does not depend on t.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers import SOLVERS, Solution, diffuse, torchdiffeq_methods
+from topodiff.solvers.march import DEFAULT_STEPS
 from topodiff.solvers.problem import BACKWARD
 
 ADAPTIVE = (*torchdiffeq_methods.ADAPTIVE, "dormand_prince", "bogacki_shampine")
@@ -40,14 +42,15 @@ class ContinuousModel(nn.Module):
         solver: of :func:`topodiff.solvers.diffuse`.
         step_size: of solvers with fixed steps.
         tol_scale: tolerances of adaptive solvers are 1e-7 (absolute) and 1e-9 (relative) times
-            this.
+            this, as published; None for those of ``diffuse``, which rounding in float32 allows.
         backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``. Of these the last goes
             with solvers of torchdiffeq (dopri5, ...), the one before with all others.
         mlp: two residual layers in the encoder.
         norm: batch normalisation of x(0).
         augment: so many channels of zeros beside x(0), which the decoder does not see.
         second_linear: a linear map with relu before the decoder.
-        kinetic, jacobian: weights of the regularisers, in training; see ``penalty``.
+        kinetic, jacobian: weights of the regularisers, in training; see ``penalty``. They are
+            integrated over nine ends of the solver's steps at most.
         solver_options: further options of ``diffuse``.
 
     Attributes:
@@ -69,7 +72,7 @@ class ContinuousModel(nn.Module):
         time: float = 1.0,
         solver: str = "dopri5",
         step_size: float | None = None,
-        tol_scale: float = 1.0,
+        tol_scale: float | None = None,
         backward: str = "direct",
         mlp: bool = False,
         norm: bool = False,
@@ -86,7 +89,7 @@ class ContinuousModel(nn.Module):
         )  # fmt: skip
         check_choice("solver", solver, ("auto", *SOLVERS))
         check_backward(backward, solver)
-        if not (time > 0 and tol_scale > 0) or augment < 0:
+        if not (time > 0 and (tol_scale is None or tol_scale > 0)) or augment < 0:
             raise ValueError(
                 f"time and tol_scale must be positive and augment not negative; got {time}, "
                 f"{tol_scale} and {augment}"
@@ -163,10 +166,22 @@ class ContinuousModel(nn.Module):
         self.penalty = None
         if not self.training or not (self.kinetic or self.jacobian):
             return self.solve(complex, law, start)
-        times = torch.linspace(0, self.time, _PENALTY_POINTS)
+        times = self._penalty_times()
         states = self.solve(complex, law, start, times)
         self.penalty = self._penalty(law, times, states)
         return states[-1]
+
+    def _penalty_times(self) -> Tensor:
+        """Ends of steps, so that these are as long as without a penalty, and some of them."""
+        options = self._solver_options()
+        size = options.get("step_size")
+        count = options.get("num_steps", DEFAULT_STEPS)
+        if size is not None:
+            # as solvers count
+            count = max(1, math.ceil(self.time / size * (1 - 1e-12) - 1e-9))
+        last = _PENALTY_POINTS - 1
+        chosen = sorted({round(k * count / last) for k in range(last + 1)})
+        return torch.tensor(chosen, dtype=torch.float64) * self.time / count
 
     def trajectory(
         self,
@@ -177,6 +192,9 @@ class ContinuousModel(nn.Module):
     ) -> Tensor:
         """(times, n_0, out_channels): the results had the diffusion ended at each of ``times``; of
         the vertices ``rows`` alone (times, rows, out_channels), which is cheaper.
+
+        Steps end at each of ``times``. Where these are multiples of a fixed step the result at T is
+        that of :meth:`forward`; elsewhere steps are shorter, and it is a more accurate one.
 
         GRAND's published code ends where the accuracy of validation is best, up to 3 T: choose the
         time by validation vertices here, set ``end``, and only then look at others.
@@ -195,21 +213,25 @@ class ContinuousModel(nn.Module):
         rows: Tensor | None = None,
     ) -> Tensor:
         """x at the end, or the states at ``times``, all ``rows`` of them if None."""
-        options = dict(self.solver_options)
-        if self.solver in ADAPTIVE:
-            options = {"atol": 1e-7 * self.tol_scale, "rtol": 1e-9 * self.tol_scale, **options}
-        elif self.step_size is not None:
-            options["step_size"] = self.step_size
         if times is not None:
             end = float(max(times))
         else:
             end = self.time if self.end is None or self.training else self.end
         solution = integrate(
             complex, law, x, end, self.solver, save_at=times, save_rows=rows,
-            backward=self.backward, **options,
+            backward=self.backward, **self._solver_options(),
         )  # fmt: skip
         self.solution = Solution(x.new_empty(0), solution.ts, solution.stats, solution.status)
         return solution.x
+
+    def _solver_options(self) -> dict[str, Any]:
+        """All options of ``diffuse`` that belong to the solver."""
+        options = dict(self.solver_options)
+        if self.solver not in ADAPTIVE:
+            return options if self.step_size is None else {**options, "step_size": self.step_size}
+        if self.tol_scale is None:
+            return options
+        return {"atol": 1e-7 * self.tol_scale, "rtol": 1e-9 * self.tol_scale, **options}
 
     def _penalty(self, law: Any, times: Tensor, states: Tensor) -> Tensor:
         total = states.new_zeros(())
@@ -222,7 +244,7 @@ class ContinuousModel(nn.Module):
         return (
             f"{self.in_channels}, {self.hidden_channels}, {self.out_channels}, "
             f"num_layers={self.num_layers}, time={self.time:g}, solver={self.solver!r}, "
-            f"step_size={self.step_size}, tol_scale={self.tol_scale:g}, "
+            f"step_size={self.step_size}, tol_scale={self.tol_scale}, "
             f"backward={self.backward!r}"
         )
 

@@ -17,7 +17,7 @@ from topodiff.dynamics import (
     adjacency,
     keep_heaviest,
     normalize,
-    personalized_pagerank,
+    pagerank_rows,
 )
 from topodiff.dynamics.entries import check_normalization
 from topodiff.nn.continuous import ContinuousModel
@@ -123,7 +123,8 @@ class GRAND(ContinuousModel):
         def make() -> Entries:
             graph = Entries.from_complex(complex, True)
             ones = torch.ones(graph.nnz, device=complex.device)
-            return personalized_pagerank(normalize(graph, ones, "row"), graph, k, teleport=teleport)
+            walk = normalize(graph, ones, "row")
+            return pagerank_rows(walk, graph, k, teleport=teleport)[0]
 
         return keep(complex, ("pagerank", k, teleport), make)
 

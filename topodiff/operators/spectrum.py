@@ -1,4 +1,4 @@
-"""Eigenvalues and eigenvectors of symmetric operators."""
+"""Eigenvalues, and eigenvectors of symmetric operators."""
 
 from __future__ import annotations
 
@@ -79,36 +79,42 @@ def spectral_norm(operator: LinearOperator, iterations: int = 30, seed: int = 0)
 def eigenvalues(
     operator: LinearOperator, k: int | None = None, end: str = "smallest", seed: int = 0
 ) -> Tensor:
-    """Rising eigenvalues of a symmetric operator: all, or the k smallest or largest.
+    """Rising eigenvalues of a symmetric operator: all, or the k smallest or largest. Of any other
+    square operator, learnt attention say, they are complex and in the order of their real parts;
+    far from normal ones have eigenvalues that small changes of the operator move far.
 
-    All of them, or most, and those of up to 300 rows come from the dense matrix (so at most 10,000
-    rows); the smallest of a positive semidefinite operator from
+    All of them, or most, those of up to 300 rows and complex ones come from the dense matrix (so at
+    most 10,000 rows); the smallest of a positive semidefinite operator from
     :func:`topodiff.sheaves.near_zero.lowest`; others from scipy's sparse eigensolver (implicitly
     restarted Lanczos), which may count an eigenvalue that is repeated less often than it occurs.
 
     Args:
-        operator: symmetric.
+        operator: square.
         k: how many; None for all.
-        end: ``"smallest"`` or ``"largest"`` (algebraically).
+        end: ``"smallest"`` or ``"largest"`` (algebraically, by real parts).
         seed: of the first vector.
 
     Raises:
-        ValueError: for an operator that is not known to be symmetric or holds numbers that are not
-            finite, k out of range, or all or many eigenvalues of one with more than 10,000 rows.
+        ValueError: for an operator that is not square or holds numbers that are not finite, k out
+            of range, or a dense matrix of more than 10,000 rows.
     """
-    if not operator.symmetric:
-        raise ValueError(f"eigenvalues are found for symmetric operators, got {operator}")
+    if operator.row_shape != operator.col_shape:
+        raise ValueError(f"eigenvalues are those of square operators, got {operator}")
     n = operator.shape[0]
     if end not in ("smallest", "largest") or (k is not None and not 1 <= k <= n):
         raise ValueError(
             f"end must be 'smallest' or 'largest' and k 1 to {n}, the number of rows, or None; got "
             f"{end!r} and {k}"
         )
-    smallest, matrix = end == "smallest", _finite_matrix(operator)
-    if k is None or n <= _DENSE or k > n // 2:
+    smallest, symmetric, matrix = end == "smallest", operator.symmetric, _finite_matrix(operator)
+    if k is None or n <= _DENSE or k > n // 2 or not symmetric:
         if n > _LARGEST_DENSE:
-            raise ValueError(f"all eigenvalues of {n} rows are too many: ask for k at one end")
-        found = np.linalg.eigvalsh(matrix.toarray())
+            raise ValueError(
+                f"all eigenvalues of {n} rows are too many: ask for k at one end of a symmetric "
+                "operator"
+            )
+        dense = matrix.toarray()
+        found = np.sort(np.linalg.eigvalsh(dense) if symmetric else np.linalg.eigvals(dense))
         found = found if k is None else found[:k] if smallest else found[n - k :]
     elif smallest and operator.positive_semidefinite:
         found = lowest(matrix, k, seed)[0]
@@ -116,7 +122,9 @@ def eigenvalues(
         start = np.random.default_rng(seed).standard_normal(n)
         which = "SA" if smallest else "LA"
         found = scipy.sparse.linalg.eigsh(matrix, k, which=which, v0=start)[0]
-    return torch.from_numpy(np.sort(found)).to(operator.device, operator._any_dtype())
+    dtype = operator._any_dtype()
+    dtype = dtype if symmetric else dtype.to_complex()
+    return torch.from_numpy(np.sort(found)).to(operator.device, dtype)
 
 
 def _finite_matrix(operator: LinearOperator) -> sp.csr_matrix:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from topodiff.plotting.extra import new_figure
-from topodiff.training.files import write_bytes
 
 
-def parity_plot(
-    path: str | Path, names: Sequence[str], predicted: Tensor, measured: Tensor, spread: Tensor
-) -> None:
-    """Measured against predicted values, one panel per column, written atomically as PNG.
+def parity_plot(names: Sequence[str], predicted: Tensor, measured: Tensor, spread: Tensor) -> Any:
+    """Measured against predicted values, one panel per column.
 
     Args:
-        path: of the picture.
         names: of the columns.
         predicted, measured: (n, columns); rows with a NaN are left out.
         spread: (n, columns) drawn as error bars where it is a number.
+
+    Returns:
+        A ``matplotlib.figure.Figure``.
 
     Raises:
         ValueError: for values that are not (n, columns).
@@ -44,9 +41,7 @@ def parity_plot(
         # names come from files: a $ in them is no mathematics
         axes.set_xlabel(f"{name}, measured", parse_math=False)
         axes.set_ylabel(f"{name}, predicted", parse_math=False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
-    write_bytes(path, picture.getvalue())
+    return figure
 
 
 def _draw_column(axes: Any, predicted: Tensor, measured: Tensor, spread: Tensor) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -32,6 +33,13 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """:func:`write_bytes` of ``text`` in UTF-8."""
     write_bytes(path, text.encode())
+
+
+def write_picture(path: str | Path, figure: Any) -> None:
+    """:func:`write_bytes` of a figure of matplotlib as PNG."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    write_bytes(path, picture.getvalue())
 
 
 def write_json(path: str | Path, content: Any) -> None:
