@@ -90,7 +90,10 @@ class NewtonKrylov:
         self.max_iterations, self.newton_iterations = max_iterations, newton_iterations
 
     def solve(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
-        x, status = self._iterate(t, as_float(c), b.detach(), guess.detach())
+        # what it saves on the way is its own: a checkpoint around it would make the whole segment
+        # again to give each of these tensors back
+        with torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
+            x, status = self._iterate(t, as_float(c), b.detach(), guess.detach())
         if not torch.is_grad_enabled():
             return x, status
         residual = b - x + c * self.system(t, x)
@@ -159,6 +162,10 @@ class NewtonKrylov:
     def _note(self, size: float, goal: float, tol: float) -> None:
         relative = size * tol / goal if goal else size
         self.system.residual = max(self.system.residual, relative)
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _norm(x: Tensor) -> float:
