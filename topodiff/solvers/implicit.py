@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -76,9 +77,14 @@ def solve(
         max_iterations: of a linear solve; newton_iterations: of Newton's method, for laws that are
             not linear.
     """
-    stage = Stage(problem.system, method, preconditioner, tol, max_iterations, newton_iterations)
+    options = method, preconditioner, tol, max_iterations, newton_iterations
     counts = step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
-    return march(problem, Implicit(problem.system, METHODS[solver], stage), counts)
+    return march(problem, _make(METHODS[solver], options), counts)
+
+
+def _make(method: Multistep, options: tuple[Any, ...]) -> Callable[[System], Implicit]:
+    """Steps of a law, with the options of :class:`Stage`."""
+    return lambda system: Implicit(system, method, Stage(system, *options))
 
 
 def adams_moulton(
@@ -112,8 +118,8 @@ def adams_moulton(
             problem, order=order, step_size=step_size, num_steps=num_steps,
             allow_unstable=allow_unstable,
         )  # fmt: skip
-    stage = Stage(problem.system, method, preconditioner, tol, max_iterations, newton_iterations)
+    options = method, preconditioner, tol, max_iterations, newton_iterations
     least = max(DEFAULT_STEPS, least_steps(problem, solver, order))
     counts = step_counts(problem, step_size, num_steps, least)
     check_step(problem, solver, counts, allow_unstable, order)
-    return march(problem, Implicit(problem.system, formula, stage), counts)
+    return march(problem, _make(formula, options), counts)

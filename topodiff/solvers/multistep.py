@@ -59,7 +59,7 @@ def adams_bashforth(
     least = max(DEFAULT_STEPS, least_steps(problem, solver, order))
     counts = step_counts(problem, step_size, num_steps, least)
     check_step(problem, solver, counts, allow_unstable, order)
-    return march(problem, Explicit(problem.system, method), counts)
+    return march(problem, lambda system: Explicit(system, method), counts)
 
 
 def predictor_corrector(
@@ -76,4 +76,4 @@ def predictor_corrector(
     counts = step_counts(problem, step_size, num_steps, least)
     check_step(problem, name, counts, allow_unstable, order)
     pair = ADAMS_BASHFORTH[order], ADAMS_MOULTON[order]
-    return march(problem, Explicit(problem.system, *pair), counts)
+    return march(problem, lambda system: Explicit(system, *pair), counts)

@@ -99,9 +99,9 @@ class NewtonKrylov:
         residual = b - x + c * self.system(t, x)
 
         def adjoint(gradient: Tensor) -> Tensor:
-            before = self.system.evaluations
+            before = self.system.work.evaluations
             operator = _Shifted(self.system, t, as_float(c), x)
-            self.system.evaluations = before
+            self.system.work.evaluations = before
             system = LinearSystem(
                 operator, x.dtype, self._method(operator), None, self.tol, self.max_iterations
             )
@@ -131,8 +131,8 @@ class NewtonKrylov:
                 operator, x.dtype, self._method(operator), None, forcing, self.max_iterations
             )
             found = solver.solve(residual.reshape(-1))
-            self.system.iterations += found.iterations
-            self.system.evaluations += found.products
+            self.system.work.iterations += found.iterations
+            self.system.work.evaluations += found.products
             new = self._line_search(t, c, b, x, found.x.reshape(x.shape), size)
             if new is None:
                 # no way down: at the limit of rounding, or lost
@@ -161,7 +161,7 @@ class NewtonKrylov:
 
     def _note(self, size: float, goal: float, tol: float) -> None:
         relative = size * tol / goal if goal else size
-        self.system.residual = max(self.system.residual, relative)
+        self.system.work.residual = max(self.system.work.residual, relative)
 
 
 def _as_it_is(tensor: Tensor) -> Tensor:

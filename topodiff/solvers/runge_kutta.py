@@ -64,4 +64,4 @@ def solve(
         problem, step_size, num_steps, max(DEFAULT_STEPS, least_steps(problem, solver))
     )
     check_step(problem, solver, counts, allow_unstable)
-    return march(problem, RungeKutta(problem.system, TABLEAUS[solver]), counts)
+    return march(problem, lambda system: RungeKutta(system, TABLEAUS[solver]), counts)

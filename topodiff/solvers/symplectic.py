@@ -77,4 +77,4 @@ def solve(
     counts = step_counts(problem, step_size, num_steps, least)
     check_step(problem, solver, counts, allow_unstable)
     stepper = SymplecticEuler if solver == "symplectic_euler" else Leapfrog
-    return march(problem, stepper(problem.system), counts)
+    return march(problem, stepper, counts)
