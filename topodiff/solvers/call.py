@@ -68,7 +68,9 @@ def diffuse(
     uniformization                                tol: exact for linear attention diffusion
     ============================================  ==================================================
 
-    Steps that are neither sized nor counted are 100, or as many as stability asks for.
+    Steps that are neither sized nor counted are 100, or as many as stability asks for. Explicit
+    steps that are unstable for the linear part of a law are refused, or warned about if the law has
+    more than that.
 
     Args:
         law: a LinearOperator L for ``dx/dt = -L x``, a function f(t, x), or a

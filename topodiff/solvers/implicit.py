@@ -13,7 +13,7 @@ from topodiff.solvers.multistep import check_order, predictor_corrector
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine, stages
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stability import stable_counts
 from topodiff.solvers.stage import Stage
 from topodiff.solvers.tableaus import (
     ADAMS_MOULTON,
@@ -119,7 +119,5 @@ def adams_moulton(
             allow_unstable=allow_unstable,
         )  # fmt: skip
     options = method, preconditioner, tol, max_iterations, newton_iterations
-    least = max(DEFAULT_STEPS, least_steps(problem, solver, order))
-    counts = step_counts(problem, step_size, num_steps, least)
-    check_step(problem, solver, counts, allow_unstable, order)
+    counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable, order)
     return march(problem, _make(formula, options), counts)

@@ -36,6 +36,8 @@ class Law(Protocol):
         linear_operator(t)          a LinearOperator A, the stiff part:
                                     law(t, x) = -A x + rest(t, x)
                                     (order 2: acceleration = -A x - damping v + rest(t, x))
+        frozen(t, x)                a law near this one whose linear_operator(t) explicit steps are
+                                    checked with, where this one has none
         rest(t, x)                  by default law(t, x) + A x
         jvp(t, x, v)                Jacobian times v; by default from two reverse passes
         acceleration(t, x, v)       order 2: force(t, x) - damping v

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from topodiff.solvers.law import Scalar, System
-from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
+from topodiff.solvers.march import Carry, march
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stability import stable_counts
 
 
 def symplectic_euler_step(
@@ -73,8 +73,6 @@ def solve(
             f"{solver} steps laws of second order (order = 2, acceleration(t, x, v)); "
             f"{problem.system} has order 1: take rk4, dopri5 or an implicit solver"
         )
-    least = max(DEFAULT_STEPS, least_steps(problem, solver))
-    counts = step_counts(problem, step_size, num_steps, least)
-    check_step(problem, solver, counts, allow_unstable)
+    counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable)
     stepper = SymplecticEuler if solver == "symplectic_euler" else Leapfrog
     return march(problem, stepper, counts)

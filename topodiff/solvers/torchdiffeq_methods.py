@@ -19,7 +19,7 @@ from topodiff.solvers.march import DEFAULT_STEPS, step_counts
 from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.refuse import first_only
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stability import stable_counts
 from topodiff.solvers.tolerances import tolerances
 
 ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun")
@@ -200,11 +200,10 @@ def _counts(
     options: dict[str, Any],
 ) -> list[int]:
     """Steps between consecutive times, of the methods with fixed ones."""
-    known = options.get("max_order", _MAX_ORDER) == _MAX_ORDER
-    least = max(DEFAULT_STEPS, least_steps(problem, solver) if known else 1)
-    counts = step_counts(problem, step_size, num_steps, least)
-    if known:
-        check_step(problem, solver, counts, allow_unstable)
+    if options.get("max_order", _MAX_ORDER) == _MAX_ORDER:
+        counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable)
+    else:
+        counts = step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
     if sum(counts) > problem.max_steps:
         raise ValueError(
             f"{solver} to t = {problem.end:.3g} takes {sum(counts)} steps, more than max_steps = "
