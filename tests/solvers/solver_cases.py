@@ -79,6 +79,19 @@ class Oscillator:
         return self.operator
 
 
+class Dragged(Oscillator):
+    """With friction that it does not declare."""
+
+    linear = False
+
+    def __init__(self, operator, friction, damping=0.0):
+        super().__init__(operator, damping)
+        self.friction = friction
+
+    def acceleration(self, t, x, v):
+        return super().acceleration(t, x, v) - self.friction(v)
+
+
 class Reaction:
     """``dx/dt = -A x + x (1 - x^2)``: stiff linear part, nonlinear rest, symmetric Jacobian."""
 

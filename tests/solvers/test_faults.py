@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from solver_cases import Oscillator, Reaction, exact, laplacian, state
+from solver_cases import Dragged, Oscillator, Reaction, exact, laplacian, state
 
 import topodiff as td
 from topodiff.operators import Coboundary
@@ -326,32 +326,3 @@ def test_times_whose_number_of_steps_overflows(solver, error):
     else:
         with pytest.raises(ValueError, match=error):
             td.diffuse(L, X, 1.7e308, solver)
-
-
-class Dragged(Oscillator):
-    """With friction that it does not declare."""
-
-    linear = False
-
-    def __init__(self, operator, friction, damping=0.0):
-        super().__init__(operator, damping)
-        self.friction = friction
-
-    def acceleration(self, t, x, v):
-        return super().acceleration(t, x, v) - self.friction(v)
-
-
-FRICTIONS = [lambda v: 0.5 * v, lambda v: L @ v, lambda v: v.abs() * v]
-
-
-@pytest.mark.parametrize("friction", FRICTIONS)
-@pytest.mark.parametrize("start", [X, (X, torch.ones_like(X))])
-def test_velocities_that_leapfrog_would_lose(friction, start):
-    law = Dragged(L, friction, damping=0.2)
-    for solver in ("leapfrog", "verlet"):
-        with pytest.raises(ValueError, match="declare its attribute damping"):
-            td.diffuse(law, start, 1.0, solver)
-    for solver in ("symplectic_euler", "dopri5"):
-        assert td.diffuse(law, start, 0.1, solver).status == "ok"
-    declared = Dragged(L, torch.zeros_like, damping=0.2 + torch.rand(34, 1, dtype=X.dtype))
-    assert td.diffuse(declared, start, 1.0, "leapfrog").status == "ok"

@@ -5,7 +5,7 @@ import math
 import networkx as nx
 import pytest
 import torch
-from solver_cases import KARATE, Oscillator, exact, graph, laplacian, state
+from solver_cases import KARATE, Dragged, Oscillator, exact, graph, laplacian, state
 
 import topodiff as td
 from topodiff.operators import GraphLaplacian
@@ -132,6 +132,25 @@ def test_leapfrog_runs_back():
     there = td.diffuse(law, (x, v), 5.0, "leapfrog", num_steps=50)
     back = td.diffuse(law, (there.x, -there.v), 5.0, "leapfrog", num_steps=50)
     torch.testing.assert_close(back.x, x)
+
+
+FRICTIONS = [lambda v: 0.5 * v, laplacian().__matmul__, lambda v: v.abs() * v]
+
+
+@pytest.mark.parametrize("friction", FRICTIONS)
+@pytest.mark.parametrize("moving", [False, True])
+def test_velocities_that_leapfrog_would_lose(friction, moving):
+    operator = laplacian()
+    x = state(operator)
+    start = (x, torch.ones_like(x)) if moving else x
+    law = Dragged(operator, friction, damping=0.2)
+    for solver in ("leapfrog", "verlet"):
+        with pytest.raises(ValueError, match="declare its attribute damping"):
+            td.diffuse(law, start, 1.0, solver)
+    for solver in ("symplectic_euler", "dopri5"):
+        assert td.diffuse(law, start, 0.1, solver).status == "ok"
+    declared = Dragged(operator, torch.zeros_like, damping=0.2 + torch.rand(34, 1, dtype=x.dtype))
+    assert td.diffuse(declared, start, 1.0, "leapfrog").status == "ok"
 
 
 def test_semigroup():
