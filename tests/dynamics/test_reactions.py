@@ -65,7 +65,7 @@ def test_diffusivity_that_depends_on_time_counts_by_its_integral():
     law = Heat(laplacian, rate=Piecewise(rates, end=3.0))
     found = diffuse(law, x, 3.0, "rk4", num_steps=300).x
     exact = torch.matrix_exp(-float(rates.sum()) * laplacian.to_dense().to(F64)) @ x
-    torch.testing.assert_close(found, exact, rtol=2e-2, atol=1e-2)
+    torch.testing.assert_close(found, exact, rtol=1e-7, atol=1e-8)
     smooth = Heat(laplacian, rate=lambda t: t)
     found = diffuse(smooth, x, 1.0, "rk4", num_steps=100).x
     exact = torch.matrix_exp(-0.5 * laplacian.to_dense().to(F64)) @ x

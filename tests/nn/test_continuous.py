@@ -41,8 +41,8 @@ def test_gradients_of_the_adjoint_are_the_direct_ones(name):
                 p.add_(0.1 * torch.randn_like(p))
         model(GRAPH).square().sum().backward()
         gradients.append([p.grad for p in model.parameters()])
-    # steps that meet a jump of the law are as inexact one way as the other
-    tol = 2e-2 if "layers" in name or "moving" in name else 1e-4
+    # steps that meet a jump of the law, whose time nobody knows, are inexact one way and the other
+    tol = 2e-2 if "moving" in name else 1e-5
     for direct, adjoint in zip(*gradients, strict=True):
         assert float((adjoint - direct).norm()) <= tol * (1 + float(direct.norm()))
 

@@ -1,4 +1,4 @@
-"""Graphs, operators and laws that the tests of solvers share."""
+"""Graphs, operators, laws and options that the tests of solvers share."""
 
 import networkx as nx
 import torch
@@ -15,6 +15,18 @@ def graph(g):
 
 KARATE = graph(nx.karate_club_graph())
 SMALL = graph(nx.path_graph(5))
+STEPPING = {
+    "euler": {"num_steps": 9},
+    "rk4": {"num_steps": 5},
+    "adams_bashforth": {"num_steps": 9},
+    "implicit_euler": {"num_steps": 9},
+    "crank_nicolson": {"num_steps": 5},
+    "bdf2": {"num_steps": 9},
+    "adams_moulton": {"num_steps": 9, "order": 3},
+    "imex": {"num_steps": 9},
+    "dormand_prince": {"rtol": 1e-5, "atol": 1e-7},
+    "bogacki_shampine": {"rtol": 1e-4, "atol": 1e-6},
+}
 
 
 def laplacian(kind="symmetric", complex=KARATE, dtype=torch.float64, weighted=True):
@@ -26,6 +38,11 @@ def laplacian(kind="symmetric", complex=KARATE, dtype=torch.float64, weighted=Tr
 def random_weights(complex=SMALL, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(complex.num_cells(1), generator=generator, dtype=torch.float64) + 0.5
+
+
+def leaves():
+    x = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
+    return random_weights().requires_grad_(), x
 
 
 def sheaf_laplacian(maps, normalized=False, complex=SMALL, **options):
@@ -62,6 +79,19 @@ class Oscillator:
         return self.operator
 
 
+class Dragged(Oscillator):
+    """With friction that it does not declare."""
+
+    linear = False
+
+    def __init__(self, operator, friction, damping=0.0):
+        super().__init__(operator, damping)
+        self.friction = friction
+
+    def acceleration(self, t, x, v):
+        return super().acceleration(t, x, v) - self.friction(v)
+
+
 class Reaction:
     """``dx/dt = -A x + x (1 - x^2)``: stiff linear part, nonlinear rest, symmetric Jacobian."""
 
@@ -91,3 +121,18 @@ class Forced:
     def exact(x0, t):
         t = torch.as_tensor(t, dtype=x0.dtype)
         return (torch.cos(t) + torch.sin(t)) / 2 + (x0 - 0.5) * torch.exp(-t)
+
+
+def saved_numbers(run):
+    """How many numbers the graph of a run keeps."""
+    total = {}
+
+    def pack(tensor):
+        # held, so that no other tensor takes its place in memory
+        total[tensor.data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = run()
+    assert kept.requires_grad
+    return sum(tensor.numel() for tensor in total.values())

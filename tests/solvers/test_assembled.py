@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse
 import torch
 from solver_cases import KARATE, exact, laplacian, state
+from torch.nn.utils import vector_to_parameters
 
 import topodiff as td
 from topodiff.operators import GraphLaplacian, LinearOperator
@@ -53,6 +54,29 @@ def test_weights_changed_in_place_are_seen(solver):
     torch.testing.assert_close(found, exact(operator, x, 0.3), atol=atol, rtol=0)
     fresh = td.diffuse(GraphLaplacian(KARATE, weights=weights), x, 0.3, solver).x
     torch.testing.assert_close(found, fresh, atol=1e-11, rtol=0)
+
+
+UNCOUNTED = {
+    "data": lambda w: w.data.fill_(3.0),
+    "vector": lambda w: vector_to_parameters(torch.full_like(w, 3.0), [w]),
+    "numpy": lambda w: w.detach().numpy().fill(3.0),
+}
+
+
+@pytest.mark.parametrize("change", UNCOUNTED)
+@pytest.mark.parametrize("solver", ["chebyshev", "krylov", "rk4", "implicit_euler"])
+def test_changes_that_no_version_counts_are_seen(solver, change):
+    """In values, and in gradients, whose expansion must reach over the spectrum of today."""
+    weights = torch.nn.Parameter(torch.ones(KARATE.num_cells(1), dtype=torch.float64))
+    operator = GraphLaplacian(KARATE, weights=weights)
+    x = state(operator)
+    td.diffuse(operator, x, 0.3, solver)
+    UNCOUNTED[change](weights)
+    found = td.diffuse(operator, x, 0.3, solver).x
+    fresh = td.diffuse(GraphLaplacian(KARATE, weights=weights), x, 0.3, solver).x
+    torch.testing.assert_close(found, fresh, atol=1e-11, rtol=0)
+    grads = [torch.autograd.grad(y.square().sum(), weights)[0] for y in (found, fresh)]
+    torch.testing.assert_close(*grads, atol=1e-9, rtol=1e-9)
 
 
 @pytest.mark.parametrize("solver", ["chebyshev", "krylov", "rk4", "implicit_euler"])

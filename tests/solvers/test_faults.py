@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from solver_cases import Oscillator, Reaction, exact, laplacian, state
+from solver_cases import Dragged, Oscillator, Reaction, exact, laplacian, state
 
 import topodiff as td
 from topodiff.operators import Coboundary
@@ -194,7 +194,9 @@ def test_laws_that_a_solver_cannot_solve():
 
 def test_auto_takes_what_fits():
     assert td.diffuse(L, X, 1.0).stats.error_bound is not None
+    assert td.diffuse(L, X, 1.0, callback=lambda t, x: None).stats.steps > 0
     assert td.diffuse(laplacian("random_walk"), X, 1.0).stats.error_bound is None
+    assert td.diffuse(Dragged(L, torch.zeros_like), X, 0.1).stats.steps > 0
     assert td.diffuse(Oscillator(L), X, 1.0).v is not None
     assert td.diffuse(lambda t, x: -x, X, 1.0).status == "ok"
 
@@ -278,13 +280,15 @@ def test_linear_solves_that_do_not_converge():
 
 
 def test_newton_that_does_not_converge():
-    def law(t, x):
-        return 1e3 * torch.sign(x)
-
-    sol = td.diffuse(law, X, 1.0, "implicit_euler", num_steps=2, newton_iterations=3)
-    assert sol.status in ("no_convergence", "ok")
-    rough = td.diffuse(lambda t, x: x.exp(), X, 50.0, "implicit_euler", num_steps=1)
-    assert rough.status == "no_convergence"
+    """``y - 50 exp y = x`` has no solution at all; one that jumps takes more iterations."""
+    for law, options in (
+        (lambda t, x: x.exp(), {"num_steps": 1}),
+        (lambda t, x: -1e3 * x.pow(3), {"num_steps": 2, "newton_iterations": 1}),
+    ):
+        sol = td.diffuse(law, X, 50.0, "implicit_euler", **options)
+        assert sol.status == "no_convergence"
+        assert torch.equal(sol.x, X)
+        assert sol.stats.residual > 1e-6
 
 
 def test_an_operator_that_is_not_positive():

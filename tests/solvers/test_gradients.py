@@ -1,4 +1,4 @@
-"""Gradients through steps: direct, checkpointed, implicit, adjoint; memory."""
+"""Gradients through steps: direct, implicit, adjoint; memory."""
 
 import sys
 
@@ -7,11 +7,13 @@ import torch
 from solver_cases import (
     KARATE,
     SMALL,
+    STEPPING,
     Forced,
     Oscillator,
     Reaction,
     laplacian,
-    random_weights,
+    leaves,
+    saved_numbers,
     state,
 )
 
@@ -19,28 +21,10 @@ import topodiff as td
 from topodiff.operators import GraphLaplacian
 from topodiff.solvers import SOLVERS
 
-STEPPING = {
-    "euler": {"num_steps": 9},
-    "rk4": {"num_steps": 5},
-    "adams_bashforth": {"num_steps": 9},
-    "implicit_euler": {"num_steps": 9},
-    "crank_nicolson": {"num_steps": 5},
-    "bdf2": {"num_steps": 9},
-    "adams_moulton": {"num_steps": 9, "order": 3},
-    "imex": {"num_steps": 9},
-    "dormand_prince": {"rtol": 1e-5, "atol": 1e-7},
-    "bogacki_shampine": {"rtol": 1e-4, "atol": 1e-6},
-}
-
 
 def gradcheck(function, inputs):
     """Along random directions, which is fast."""
     return torch.autograd.gradcheck(function, inputs, fast_mode=True)
-
-
-def leaves():
-    x = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
-    return random_weights().requires_grad_(), x
 
 
 @pytest.mark.parametrize("solver", STEPPING)
@@ -138,52 +122,6 @@ def test_a_later_state_does_not_depend_on_the_first_time_saved(solver):
     assert not float(torch.autograd.grad(sol.x[1].square().sum(), first)[0])
 
 
-@pytest.mark.parametrize("solver", STEPPING)
-@pytest.mark.parametrize("save_at", [None, [0.1, 0.5]])
-def test_checkpointed_is_direct(solver, save_at):
-    weights, x = leaves()
-    results = []
-    for backward in ("direct", "checkpoint"):
-        operator = GraphLaplacian(SMALL, weights=weights)
-        sol = td.diffuse(
-            operator, x, 0.5, solver, backward=backward, save_at=save_at, **STEPPING[solver]
-        )
-        grads = torch.autograd.grad(sol.x.square().sum(), (weights, x))
-        results.append((sol.x, *grads))
-        assert sol.status == "ok"
-    for a, b in zip(*results, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
-
-
-def test_checkpoints_with_callback_and_failures():
-    """A step that stops or fails is made again in the backward pass, and left out again."""
-    weights, x = leaves()
-    seen = []
-
-    def stop(t, state):
-        seen.append(t)
-        return t > 0.29
-
-    operator = GraphLaplacian(SMALL, weights=weights)
-    options = {"num_steps": 10, "callback": stop}
-    sol = td.diffuse(operator, x, 1.0, "rk4", backward="checkpoint", **options)
-    assert sol.status == "stopped"
-    assert float(sol.ts) == pytest.approx(0.3)
-    (found,) = torch.autograd.grad(sol.x.sum(), weights, retain_graph=True)
-    assert len(seen) == 3
-    short = td.diffuse(operator, x, 0.3, "rk4", num_steps=3)
-    (wanted,) = torch.autograd.grad(short.x.sum(), weights)
-    torch.testing.assert_close(found, wanted)
-
-    def explodes(t, x):
-        return x / (0.35 - t).clamp(min=0)
-
-    sol = td.diffuse(explodes, x, 1.0, "euler", num_steps=10, backward="checkpoint")
-    assert sol.status == "not_finite"
-    assert float(sol.ts) == pytest.approx(0.4)
-    assert bool(torch.autograd.grad(sol.x.sum(), x)[0].isfinite().all())
-
-
 @pytest.mark.parametrize("solver", ["dopri5", "heun3"])
 def test_adjoint_is_direct(solver):
     weights, x = leaves()
@@ -260,21 +198,6 @@ def test_nothing_is_kept_without_gradients(solver):
     assert td.diffuse(operator, x, 1.0, solver).x.requires_grad
 
 
-def saved_numbers(run):
-    """How many numbers the graph of a run keeps."""
-    total = {}
-
-    def pack(tensor):
-        # held, so that no other tensor takes its place in memory
-        total[tensor.data_ptr()] = tensor
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        kept = run()
-    assert kept.requires_grad
-    return sum(tensor.numel() for tensor in total.values())
-
-
 def test_linear_solves_are_not_unrolled():
     """More Krylov iterations keep nothing more."""
     weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64, requires_grad=True)
@@ -285,18 +208,6 @@ def test_linear_solves_are_not_unrolled():
         return td.diffuse(operator, x, 50.0, "implicit_euler", num_steps=2, tol=tol).x
 
     assert saved_numbers(lambda: run(1e-1)) == saved_numbers(lambda: run(1e-12))
-
-
-def test_checkpoints_keep_the_square_root():
-    weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64, requires_grad=True)
-    x = state(laplacian())
-
-    def run(backward):
-        operator = GraphLaplacian(KARATE, weights=weights)
-        return td.diffuse(operator, x, 1.0, "rk4", num_steps=100, backward=backward).x
-
-    direct = saved_numbers(lambda: run("direct"))
-    assert saved_numbers(lambda: run("checkpoint")) < direct / 8
 
 
 def test_time_of_a_forced_law():

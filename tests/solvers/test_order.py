@@ -4,9 +4,13 @@ import math
 
 import pytest
 import torch
+import torchdiffeq
 from solver_cases import Forced, Oscillator, Reaction, exact, laplacian, state
 
 import topodiff as td
+from topodiff.solvers.law import System
+from topodiff.solvers.runge_kutta import combine, stages
+from topodiff.solvers.tableaus import BOGACKI_SHAMPINE, DORMAND_PRINCE
 
 L = laplacian()
 X = state(L, 2)
@@ -102,9 +106,10 @@ def test_reaction_diffusion(order, solver):
     assert abs(observed(error, 64) - order) < 0.15
 
 
-@pytest.mark.parametrize(
-    "solver", ["dopri5", "bosh3", "dopri8", "dormand_prince", "bogacki_shampine"]
-)
+ADAPTIVE = ["dopri5", "bosh3", "dopri8", "adaptive_heun", "dormand_prince", "bogacki_shampine"]
+
+
+@pytest.mark.parametrize("solver", ADAPTIVE)
 @pytest.mark.parametrize("tol", [1e-4, 1e-7])
 def test_adaptive_solvers_keep_their_tolerance(solver, tol):
     sol = td.diffuse(L, X, 2.0, solver, rtol=tol, atol=tol)
@@ -115,11 +120,39 @@ def test_adaptive_solvers_keep_their_tolerance(solver, tol):
     assert looser.stats.evaluations < sol.stats.evaluations
 
 
-def test_dopri5_needs_the_evaluations_of_the_literature():
-    counts = [
-        td.diffuse(L, X, 2.0, "dopri5", rtol=tol, atol=tol).stats.evaluations
-        for tol in (1e-3, 1e-6, 1e-9)
-    ]
-    assert counts[0] <= 32
-    assert counts[1] <= 80
-    assert counts[2] <= 260
+@pytest.mark.parametrize("tol", [1e-4, 1e-6])
+def test_fehlberg2_takes_its_errors_for_small(tol):
+    """Its estimate is 1/512 of the change of slope, as torchdiffeq and Fehlberg have it."""
+    sol = td.diffuse(L, X, 2.0, "fehlberg2", rtol=tol, atol=tol)
+    assert 100 * tol < float((sol.x - exact(L, X, 2.0)).abs().max()) < 512 * tol
+
+
+@pytest.mark.parametrize(("tol", "count"), [(1e-3, 26), (1e-6, 62), (1e-9, 194)])
+def test_dopri5_needs_the_evaluations_of_torchdiffeq(tol, count):
+    calls = []
+
+    def f(t, x):
+        calls.append(t)
+        return -(L @ x)
+
+    t = torch.tensor([0.0, 2.0], dtype=torch.float64)
+    torchdiffeq.odeint(f, X, t, rtol=tol, atol=tol, method="dopri5")
+    found = td.diffuse(L, X, 2.0, "dopri5", rtol=tol, atol=tol).stats.evaluations
+    assert found == len(calls)
+    assert abs(found - count) <= 6  # a step
+
+
+@pytest.mark.parametrize("pair", [BOGACKI_SHAMPINE, DORMAND_PRINCE])
+@pytest.mark.parametrize("embedded", [False, True])
+def test_orders_of_the_adaptive_pairs(pair, embedded):
+    """At fixed steps: of the method, and of the one that estimates its errors."""
+    b = tuple(w - e * embedded for w, e in zip(pair.b, pair.error, strict=True))
+    x0 = torch.tensor([[2.0, -1.0]], dtype=torch.float64)
+
+    def error(n):
+        system, x = System(Forced(), x0), x0
+        for k in range(n):
+            x = combine(x, b, stages(system, pair, 2.0 * k / n, 2.0 / n, x), 2.0 / n)
+        return float((x - Forced.exact(x0, 2.0)).norm())
+
+    assert abs(observed(error, 16) - (pair.order - embedded)) < 0.25

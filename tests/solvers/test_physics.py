@@ -2,35 +2,29 @@
 
 import math
 
+import networkx as nx
 import pytest
 import torch
-from solver_cases import KARATE, Oscillator, exact, laplacian, state
+from solver_cases import KARATE, Dragged, Oscillator, exact, graph, laplacian, state
 
 import topodiff as td
 from topodiff.operators import GraphLaplacian
+from topodiff.solvers.stability import OSCILLATORS
 
-SOLVERS = [
-    ("euler", {}),
-    ("rk4", {}),
-    ("adams_bashforth", {}),
-    ("adams_moulton", {}),
-    ("implicit_euler", {"num_steps": 7}),
-    ("crank_nicolson", {"num_steps": 7}),
-    ("bdf2", {"num_steps": 7}),
-    ("imex", {"num_steps": 7}),
-    ("dopri5", {}),
-    ("dormand_prince", {}),
-    ("chebyshev", {}),
-    ("krylov", {}),
-]
+SOLVERS = [s for s in td.solvers.SOLVERS if s not in OSCILLATORS]
+OPTIONS = {
+    **{s: {"num_steps": 7} for s in ("implicit_euler", "crank_nicolson", "bdf2", "imex")},
+    **{s: {"rtol": 1e-4, "atol": 1e-4} for s in ("fehlberg2", "adaptive_heun")},
+}
 
 
-@pytest.mark.parametrize(("solver", "options"), SOLVERS)
+@pytest.mark.filterwarnings("ignore:Functional iteration")
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_heat_keeps_its_mass(solver, options, dtype):
+def test_heat_keeps_its_mass(solver, dtype):
     operator = laplacian("combinatorial", dtype=dtype)
     x = state(operator, 4, dtype)
-    sol = td.diffuse(operator, x, 1.5, solver, **options)
+    sol = td.diffuse(operator, x, 1.5, solver, **OPTIONS.get(solver, {}))
     assert sol.status == "ok"
     assert sol.x.dtype == dtype
     tol = 1e-3 if dtype == torch.float32 else 1e-8
@@ -105,7 +99,10 @@ def test_undamped_wave_keeps_its_energy():
         assert float(drift.max()) < bound
         # bounded, not growing
         assert float(drift[200:].max()) < 1.2 * float(drift[:200].max())
-    euler = td.diffuse(law, (x, v), 20.0, "euler", step_size=0.05, save_at=times)
+    with pytest.warns(UserWarning, match="unstable"):
+        euler = td.diffuse(
+            law, (x, v), 20.0, "euler", step_size=0.05, save_at=times, allow_unstable=True
+        )
     assert float(energy(euler)[-1] / start) > 100
 
 
@@ -137,6 +134,25 @@ def test_leapfrog_runs_back():
     torch.testing.assert_close(back.x, x)
 
 
+FRICTIONS = [lambda v: 0.5 * v, laplacian().__matmul__, lambda v: v.abs() * v]
+
+
+@pytest.mark.parametrize("friction", FRICTIONS)
+@pytest.mark.parametrize("moving", [False, True])
+def test_velocities_that_leapfrog_would_lose(friction, moving):
+    operator = laplacian()
+    x = state(operator)
+    start = (x, torch.ones_like(x)) if moving else x
+    law = Dragged(operator, friction, damping=0.2)
+    for solver in ("leapfrog", "verlet"):
+        with pytest.raises(ValueError, match="declare its attribute damping"):
+            td.diffuse(law, start, 1.0, solver)
+    for solver in ("symplectic_euler", "dopri5"):
+        assert td.diffuse(law, start, 0.1, solver).status == "ok"
+    declared = Dragged(operator, torch.zeros_like, damping=0.2 + torch.rand(34, 1, dtype=x.dtype))
+    assert td.diffuse(declared, start, 1.0, "leapfrog").status == "ok"
+
+
 def test_semigroup():
     operator = laplacian("combinatorial")
     x = state(operator)
@@ -158,6 +174,56 @@ def test_symmetry_of_a_cycle_gives_bessel_functions():
     sol = td.diffuse(GraphLaplacian(complex), x, 3.0, "chebyshev")
     wanted = torch.tensor([ive(min(k, n - k), 6.0) for k in range(n)])
     torch.testing.assert_close(sol.x, wanted, atol=1e-11, rtol=0)
+
+
+def cosines(n, step):
+    return 2 - 2 * torch.cos(step * torch.arange(n, dtype=torch.float64))
+
+
+def cube(d):
+    """2k, as often as k of d coordinates can be chosen."""
+    return [2.0 * k for k in range(d + 1) for _ in range(math.comb(d, k))]
+
+
+SPECTRA = {
+    "path": (nx.path_graph(9), cosines(9, math.pi / 9)),
+    "cycle": (nx.cycle_graph(8), cosines(8, math.pi / 4)),
+    "complete": (nx.complete_graph(6), torch.tensor([0.0, *[6.0] * 5])),
+    "cube": (nx.hypercube_graph(4), torch.tensor(cube(4))),
+    "grid": (
+        nx.grid_2d_graph(4, 5),
+        (cosines(4, math.pi / 4)[:, None] + cosines(5, math.pi / 5)).flatten(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPECTRA)
+@pytest.mark.parametrize("solver", ["chebyshev", "krylov", "uniformization"])
+def test_spectra_and_traces_of_heat(name, solver):
+    """``tr exp(-t L) = sum_k exp(-t lambda_k)``, lambda in closed form."""
+    g, values = SPECTRA[name]
+    operator = GraphLaplacian(graph(nx.convert_node_labels_to_integers(g)))
+    values = values.double().sort().values
+    found = torch.linalg.eigvalsh(operator.to_dense().double())
+    torch.testing.assert_close(found, values, atol=1e-6, rtol=0)
+    eye = torch.eye(len(values), dtype=torch.float64)
+    kernel = td.diffuse(operator, eye, 0.6, solver).x
+    torch.testing.assert_close(kernel.trace(), torch.exp(-0.6 * values).sum())
+
+
+def test_heat_on_a_grid_tends_to_the_gaussian():
+    """``exp(-|x|^2 / 4t) / (4 pi t)``, with an error of O(h^2) for cells of width h."""
+    errors, t = [], 0.02
+    for n in (32, 64):
+        h = 2 / n
+        g = nx.convert_node_labels_to_integers(nx.grid_2d_graph(n + 1, n + 1), ordering="sorted")
+        x = torch.zeros((n + 1) ** 2, dtype=torch.float64)
+        x[len(x) // 2] = 1 / h**2
+        found = td.diffuse(GraphLaplacian(graph(g)), x, t / h**2, "chebyshev").x
+        axis = torch.linspace(-1, 1, n + 1, dtype=torch.float64) ** 2
+        square = (axis[:, None] + axis).flatten()
+        errors.append(float((found - torch.exp(-square / (4 * t)) / (4 * math.pi * t)).abs().max()))
+    assert abs(math.log2(errors[0] / errors[1]) - 2) < 0.2
 
 
 @pytest.mark.parametrize("solver", ["chebyshev", "krylov", "dopri5", "implicit_euler"])

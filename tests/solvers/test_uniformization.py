@@ -140,3 +140,25 @@ def test_what_cannot_be_solved():
     with pytest.raises(ValueError, match="callback"):
         diffuse(law, x, 1.0, "uniformization", callback=lambda t, x: False)
     assert diffuse(law, x, 50.0, "uniformization", max_terms=10).status == "max_steps"
+
+
+@pytest.mark.parametrize("with_source", [False, True])
+def test_auto_takes_it_for_linear_attention(with_source):
+    e, weight = weights("row")
+    x = torch.randn(N, 2, dtype=torch.float64)
+    law = AttentionDiffusion(e, weight, rate=0.7, source=x if with_source else None)
+    found, wanted = (diffuse(law, x, 3.0, solver) for solver in ("auto", "uniformization"))
+    assert torch.equal(found.x, wanted.x)
+    assert found.stats == wanted.stats
+    # which makes no steps, and has no adjoint
+    for options in ({"callback": lambda t, x: None}, {"backward": "adjoint"}):
+        stepped = diffuse(law, x, 3.0, **options)
+        assert stepped.stats.steps > 0
+        torch.testing.assert_close(stepped.x, wanted.x, rtol=1e-5, atol=1e-6)
+    for other in (
+        AttentionDiffusion(e, 3 * weight),
+        AttentionDiffusion(e, weight, rate=torch.tensor([0.5, 1.0]).double()),
+        AttentionDiffusion(e, weight, rate=0.0),
+        AttentionDiffusion(e, weight, rate=lambda t: t),
+    ):
+        assert diffuse(other, x, 0.5).stats.steps > 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from topodiff.dynamics.energy import Energy
 from topodiff.operators import LinearOperator
@@ -14,6 +15,9 @@ from topodiff.operators import LinearOperator
 
 class Piecewise:
     """Constant on each of L equal intervals of [0, end]: the layers of a network as time.
+
+    Where an attribute of a law is one, or of a function that the law holds, solvers stop between
+    intervals, and no step sees the parameters of two.
 
     Args:
         values: tensor (L, ...), or a sequence of L tensors (or of anything else, modules say).
@@ -33,6 +37,11 @@ class Piecewise:
         now = float(t.detach()) if isinstance(t, Tensor) else float(t)
         position = now / self.end * count + 1e-4
         return self.values[min(max(int(position), 0), count - 1)]
+
+    @property
+    def breaks(self) -> list[float]:
+        """Where one interval ends and the next begins."""
+        return [self.end * k / len(self.values) for k in range(1, len(self.values))]
 
     def __repr__(self) -> str:
         return f"Piecewise({len(self.values)} intervals, end={self.end:g})"
@@ -86,6 +95,15 @@ class Law:
         """The stiff part A, or None."""
         return None
 
+    def breaks(self) -> list[float]:
+        """Times at which a :class:`Piecewise` parameter jumps, rising."""
+        return sorted({t for piecewise in _piecewise(self, set()) for t in piecewise.breaks})
+
+    def within(self, start: float, end: float) -> Law:
+        """The law between two times that no break divides, which jumps nowhere: its parameters
+        are those of this interval at both ends too."""
+        return _held_at((start + end) / 2, self, {})
+
     def parameters(self) -> list[Tensor]:
         """All tensors that require a gradient in the law, its operators and energies, and those of
         modules and of other functions with a method ``parameters``."""
@@ -118,6 +136,37 @@ def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
 def is_number(control: Any) -> bool:
     """Whether a parameter at some time is one number, and not one for each channel."""
     return not isinstance(control, Tensor) or control.numel() == 1
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    """Attributes of a law, or of a function that is an object, through which it may depend on
+    time."""
+    followed = isinstance(value, Law) or callable(value)
+    if not followed or isinstance(value, (type, nn.Module, LinearOperator)):
+        return {}
+    return getattr(value, "__dict__", {})
+
+
+def _piecewise(value: Any, seen: set[int]) -> Iterator[Piecewise]:
+    if isinstance(value, Piecewise):
+        yield value
+    elif id(value) not in seen:
+        seen.add(id(value))
+        for item in _parts(value).values():
+            yield from _piecewise(item, seen)
+
+
+def _held_at(t: float, value: Any, done: dict[int, Any]) -> Any:
+    """A copy with the values at time t in the place of all that is piecewise."""
+    if isinstance(value, Piecewise):
+        return Piecewise([value(t)], value.end)
+    if id(value) not in done:
+        done[id(value)] = value
+        if any(True for _ in _piecewise(value, set())):
+            done[id(value)] = copy.copy(value)
+            for name, item in _parts(value).items():
+                setattr(done[id(value)], name, _held_at(t, item, done))
+    return done[id(value)]
 
 
 def rescaled(factor: float | Tensor, operator: LinearOperator) -> LinearOperator:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -141,14 +140,14 @@ def solve(
     if len(problem.times) == 1:
         return problem.solution(problem.x0, 0.0, OK)
     problem.system.prepare(math.inf)
-    slope = problem.system(0.0, problem.x0)
+    slope = problem.systems[0](0.0, problem.x0)
     wanted = slope.requires_grad or problem.x0.requires_grad
     again = wanted and not (together and problem.backward == "direct")
     with torch.set_grad_enabled(wanted and not again):
         search = _search(problem, tableau, control, slope, first_step)
-    evaluations = problem.system.evaluations
+    evaluations = problem.system.work.evaluations
     states = _again(problem, tableau, control, search, slope) if again else search.saved
-    problem.system.evaluations = evaluations
+    problem.system.work.evaluations = evaluations
     for number, (x, _) in enumerate(states[: len(problem.times) - 1], start=1):
         if number <= len(search.saved):
             problem.save(number, at_time(problem.system, problem.times[number], x))
@@ -168,7 +167,7 @@ def _search(
     on."""
     x = problem.x0
     if first_step is None:
-        h = control.first_step(problem.system, x, slope)
+        h = control.first_step(problem.systems[0], x, slope)
     else:
         h = torch.full((control.ptr.numel() - 1,), float(first_step), dtype=torch.float64)
         h = h.to(control.ptr.device)
@@ -177,21 +176,29 @@ def _search(
     if not bool(slope.isfinite().all()):
         search.status = "not_finite"
         return search
-    for start, end in pairwise(problem.times):
+    for number, system in enumerate(problem.systems, start=1):
         search.found.append([])
-        done = _interval(problem, tableau, control, search, as_float(start), as_float(end))
-        if done:
+        if _jumps(problem, number):
+            search.slope = system(problem.times[number - 1], search.x)
+        if _interval(problem, number, tableau, control, search):
             search.saved.append((search.x, search.slope))
         if search.status != OK:
             break
     return search
 
 
+def _jumps(problem: Problem, number: int) -> bool:
+    """Whether the law before ``times[number]`` is another than the one before that."""
+    return number > 1 and problem.systems[number - 1] is not problem.systems[number - 2]
+
+
 def _interval(
-    problem: Problem, tableau: Tableau, control: _Control, s: _Search, start: float, end: float
+    problem: Problem, number: int, tableau: Tableau, control: _Control, s: _Search
 ) -> bool:
-    """From one saved time to the next, where all graphs meet; whether they came so far."""
-    length = end - start
+    """From one time to the next, ``times[number]``, where all graphs meet; whether they came so
+    far."""
+    start, end = (as_float(t) for t in problem.times[number - 1 : number + 1])
+    system, length = problem.systems[number - 1], end - start
     done = torch.zeros_like(s.h)
     while s.status == OK and bool((done < length).any()):
         if s.rounds == problem.max_steps:
@@ -204,7 +211,7 @@ def _interval(
         step = torch.where(step > left * (1 - 1e-9), left, step)
         now = start + float(done.min())
         size = control.size(step, s.x)
-        slopes = stages(problem.system, tableau, now, size, s.x, s.slope)
+        slopes = stages(system, tableau, now, size, s.x, s.slope)
         new = combine(s.x, tableau.b, slopes, size)
         with torch.no_grad():
             e = combine(torch.zeros_like(new), tableau.error, slopes, size)
@@ -258,20 +265,25 @@ def _again(
     if problem.backward == "checkpoint":
         length = math.isqrt(length - 1) + 1
 
-    def steps(x: Tensor, slope: Tensor, part: list[tuple[float, Tensor]]) -> tuple[Tensor, Tensor]:
+    def steps(
+        system: System, x: Tensor, slope: Tensor, part: list[tuple[float, Tensor]]
+    ) -> tuple[Tensor, Tensor]:
         for t, h in part:
             size = control.size(h, x)
-            slopes = stages(problem.system, tableau, t, size, x, slope)
+            slopes = stages(system, tableau, t, size, x, slope)
             x, slope = combine(x, tableau.b, slopes, size), slopes[-1]
         return x, slope
 
     states = []
-    for interval in search.found:
+    for number, interval in enumerate(search.found, start=1):
+        system = problem.systems[number - 1]
+        if _jumps(problem, number):
+            slope = system(problem.times[number - 1], x)
         for first in range(0, len(interval), length):
             part = interval[first : first + length]
             if problem.backward == "checkpoint":
-                x, slope = checkpoint(steps, x, slope, part, use_reentrant=False)
+                x, slope = checkpoint(steps, system, x, slope, part, use_reentrant=False)
             else:
-                x, slope = steps(x, slope, part)
+                x, slope = steps(system, x, slope, part)
         states.append((x, slope))
     return states

@@ -41,7 +41,7 @@ def adjoint_parameters(problem: Problem, given: Any) -> tuple[Tensor, ...]:
     with torch.enable_grad():
         for t in (0.0, problem.end):
             check_reached(problem.system(t, x), params, params)
-    problem.system.evaluations -= 2
+    problem.system.work.evaluations -= 2
     return params
 
 

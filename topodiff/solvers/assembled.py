@@ -16,7 +16,6 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes.lasting import outlasting, transformed
 from topodiff.operators import LinearOperator
-from topodiff.operators.live import present
 
 _FEWEST_PRODUCTS = 16
 
@@ -89,7 +88,7 @@ def _compressed(matrix: sp.csr_matrix, dtype: torch.dtype) -> tuple[Tensor, Tens
     return index, ptr, torch.from_numpy(np.asarray(matrix.data)).to(dtype)
 
 
-# the matrix of each operator that is alive, with the numbers and tensors that it was made from
+# the matrix of each operator that is alive, with the numbers that it was made from
 _known: WeakKeyDictionary[LinearOperator, tuple[tuple, Assembled]] = WeakKeyDictionary()
 _VALUES = (bool, int, float, complex, str, type(None), torch.dtype, torch.device)
 
@@ -110,21 +109,35 @@ class _Same:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _contents(value: Any, seen: set[int]) -> Any:
-    """What to compare: an operator by its attributes, a tensor by its identity and its numbers, as
-    far as :func:`topodiff.operators.live.present` can tell."""
+class _Numbers:
+    """Equal for the same numbers. Versions of tensors say too little: ``w.data``, which optimisers
+    and ``vector_to_parameters`` write to, and shared numpy arrays do not count their changes."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Numbers) or self.tensor.dtype != other.tensor.dtype:
+            return False
+        return torch.equal(self.tensor, other.tensor)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _contents(value: Any, seen: set[int], kept: bool = False) -> Any:
+    """What to compare: an operator by its attributes, a tensor by its numbers, of which a copy is
+    made if they are to be kept."""
     if isinstance(value, _VALUES):
         return value
     if isinstance(value, Tensor):
-        # tensors of inference mode have no versions: they may be others each time
-        return object() if value.is_inference() else (_Same(value), *present(value))
+        return _Numbers(value.detach().clone() if kept else value.detach())
     if isinstance(value, (list, tuple)):
-        return tuple(_contents(item, seen) for item in value)
+        return tuple(_contents(item, seen, kept) for item in value)
     if isinstance(value, dict):
-        return tuple((key, _contents(item, seen)) for key, item in value.items())
+        return tuple((key, _contents(item, seen, kept)) for key, item in value.items())
     if isinstance(value, LinearOperator) and id(value) not in seen:
         seen.add(id(value))
-        return _Same(value), _contents(vars(value), seen)
+        return _Same(value), _contents(vars(value), seen, kept)
     return _Same(value)
 
 
@@ -147,5 +160,5 @@ def assembled(operator: LinearOperator, like: Tensor, products: float = math.inf
         found = outlasting(Assembled)(operator, like.dtype)
     except NotImplementedError:
         return operator
-    _known[operator] = (like.dtype, _contents(operator, set())), found
+    _known[operator] = (like.dtype, _contents(operator, set(), kept=True)), found
     return found

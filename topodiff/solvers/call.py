@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from topodiff.solvers.law import System
+from topodiff.solvers.law import System, as_float
 from topodiff.solvers.problem import make_problem
 from topodiff.solvers.solution import Solution
+from topodiff.solvers.uniformization import mixing_of
 
 # name -> module and function, imported when it is first used
 _SOLVERS = {
@@ -57,18 +58,25 @@ def diffuse(
     euler, midpoint, heun, rk4                    step_size or num_steps, allow_unstable
     adams_bashforth (order 1-4)                   the same, order
     adams_moulton (order 1-4)                     the same, mode, and those of implicit_euler
-    dopri5, bosh3, dopri8, adaptive_heun, ...     those of torchdiffeq: rtol, atol, ...; ptr
-    heun2, heun3, explicit_adams, ...             those of rk4, and of torchdiffeq
+    heun3, explicit_adams, implicit_adams         those of rk4, and of torchdiffeq
+    dopri5, dopri8, bosh3, adaptive_heun          those of torchdiffeq: rtol, atol, ...; ptr
     dormand_prince, bogacki_shampine              rtol, atol, ptr: steps of their own for each graph
     implicit_euler, crank_nicolson, bdf2          step_size or num_steps, method, preconditioner,
                                                   tol, max_iterations, newton_iterations
     imex (order 1-2)                              the same, without Newton's
-    leapfrog = verlet, symplectic_euler           step_size or num_steps; for laws of second order
+    leapfrog, symplectic_euler                    those of rk4; for laws of second order
     chebyshev, krylov                             tol: exact for symmetric linear laws
     uniformization                                tol: exact for linear attention diffusion
     ============================================  ==================================================
 
-    Steps that are neither sized nor counted are 100, or as many as stability asks for.
+    dopri5 and bosh3 are torchdiffeq's forms of dormand_prince and bogacki_shampine, which have the
+    continuous adjoint; ours have checkpoints. Other names of torchdiffeq and the literature are
+    taken too: heun2 (heun), fixed_adams (implicit_adams), verlet (leapfrog), and fehlberg2, whose
+    estimates are so small that errors are hundreds of times the tolerance.
+
+    Steps that are neither sized nor counted are 100, or as many as stability asks for. Explicit
+    steps that are unstable for the linear part of a law are refused, or warned about if the law has
+    more than that.
 
     Args:
         law: a LinearOperator L for ``dx/dt = -L x``, a function f(t, x), or a
@@ -76,7 +84,9 @@ def diffuse(
         x0: (n, *channels), (n, d, *channels) for stalks; (x, v) for a law of second order, where v
             is 0 if x is given alone.
         t: end of time >= 0, a number or a tensor with gradient.
-        solver: a name of the table; ``"auto"`` is chebyshev for symmetric linear laws, else dopri5.
+        solver: a name of the table; ``"auto"`` is chebyshev for symmetric linear laws,
+            uniformization for other laws that say what they mix by (linear attention diffusion),
+            and dopri5 for all others, for ``callback`` and for the adjoint.
         save_at: rising times in [0, t]; then the solution holds the states at these.
         save_rows: (rows,) with save_at: the numbers of the rows of x0 that the solution is to hold.
         backward: ``"direct"``: autograd through the steps, implicit ones by implicit
@@ -96,7 +106,8 @@ def diffuse(
         TypeError, ValueError: for wrong shapes, dtypes, times or options, a state that is not
             finite, and a law that the solver cannot solve. What happens on the way is a status.
     """
-    name = _choose(solver, law, x0)
+    stepping = callback is not None or backward == "adjoint"
+    name = _choose(solver, law, x0, stepping)
     solve = _function(name)
     _check_options(name, solve, options)
     problem = make_problem(law, x0, t, save_at, save_rows, backward, callback, max_steps)
@@ -108,12 +119,16 @@ def diffuse(
     return solve(problem, name, **options)
 
 
-def _choose(solver: str, law: Any, x0: Any) -> str:
+def _choose(solver: str, law: Any, x0: Any, stepping: bool) -> str:
     if solver == "auto":
         like = x0[0] if isinstance(x0, (tuple, list)) and len(x0) else x0
         system = System(law, like)
-        symmetric = system.order == 1 and getattr(law, "symmetric", False)
-        return "chebyshev" if system.linear and system.autonomous and symmetric else "dopri5"
+        if stepping or not isinstance(like, Tensor):
+            return "dopri5"
+        if system.linear and system.autonomous and system.symmetric:
+            return "chebyshev"
+        mixing = mixing_of(system)
+        return "uniformization" if mixing is not None and as_float(mixing.rate) > 0 else "dopri5"
     if solver not in _SOLVERS:
         raise ValueError(f"no solver is called {solver!r}; there are auto, {', '.join(SOLVERS)}")
     return solver

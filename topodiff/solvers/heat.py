@@ -42,7 +42,7 @@ def solve_chebyshev(
         fast = assembled(operator, problem.x0)
         expansion = chebyshev.expand(fast, times, tol, max_degree)
     system = problem.system
-    system.evaluations = system.iterations = expansion.degree
+    system.work.evaluations = system.work.iterations = expansion.degree
 
     def forward(fast: LinearOperator, x: Tensor) -> tuple[Tensor, tuple | None]:
         return chebyshev.propagate(fast, expansion, x)
@@ -88,7 +88,8 @@ def solve_krylov(
 
     states = _propagate(problem, operator, fast, forward, expansion)
     result = found[0]
-    problem.system.evaluations, problem.system.iterations = result.products, result.iterations
+    work = problem.system.work
+    work.evaluations, work.iterations = result.products, result.iterations
     return _solution(problem, states, OK if result.complete else "max_steps", result.bound)
 
 

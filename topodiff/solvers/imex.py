@@ -59,6 +59,9 @@ def solve(
             f"imex needs a law of first order with linear_operator(t), and {system} is not one: "
             "take an implicit or an explicit solver"
         )
-    stage = Stage(system, method, preconditioner, tol, max_iterations)
     counts = step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
-    return march(problem, Imex(system, stage, order), counts)
+
+    def make(system: System) -> Imex:
+        return Imex(system, Stage(system, method, preconditioner, tol, max_iterations), order)
+
+    return march(problem, make, counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +13,7 @@ from topodiff.solvers.multistep import check_order, predictor_corrector
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine, stages
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stability import stable_counts
 from topodiff.solvers.stage import Stage
 from topodiff.solvers.tableaus import (
     ADAMS_MOULTON,
@@ -76,9 +77,14 @@ def solve(
         max_iterations: of a linear solve; newton_iterations: of Newton's method, for laws that are
             not linear.
     """
-    stage = Stage(problem.system, method, preconditioner, tol, max_iterations, newton_iterations)
+    options = method, preconditioner, tol, max_iterations, newton_iterations
     counts = step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
-    return march(problem, Implicit(problem.system, METHODS[solver], stage), counts)
+    return march(problem, _make(METHODS[solver], options), counts)
+
+
+def _make(method: Multistep, options: tuple[Any, ...]) -> Callable[[System], Implicit]:
+    """Steps of a law, with the options of :class:`Stage`."""
+    return lambda system: Implicit(system, method, Stage(system, *options))
 
 
 def adams_moulton(
@@ -112,8 +118,6 @@ def adams_moulton(
             problem, order=order, step_size=step_size, num_steps=num_steps,
             allow_unstable=allow_unstable,
         )  # fmt: skip
-    stage = Stage(problem.system, method, preconditioner, tol, max_iterations, newton_iterations)
-    least = max(DEFAULT_STEPS, least_steps(problem, solver, order))
-    counts = step_counts(problem, step_size, num_steps, least)
-    check_step(problem, solver, counts, allow_unstable, order)
-    return march(problem, Implicit(problem.system, formula, stage), counts)
+    options = method, preconditioner, tol, max_iterations, newton_iterations
+    counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable, order)
+    return march(problem, _make(formula, options), counts)

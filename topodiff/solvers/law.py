@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -34,11 +36,16 @@ class Law(Protocol):
         linear_operator(t)          a LinearOperator A, the stiff part:
                                     law(t, x) = -A x + rest(t, x)
                                     (order 2: acceleration = -A x - damping v + rest(t, x))
+        frozen(t, x)                a law near this one whose linear_operator(t) explicit steps are
+                                    checked with, where this one has none
         rest(t, x)                  by default law(t, x) + A x
         jvp(t, x, v)                Jacobian times v; by default from two reverse passes
         acceleration(t, x, v)       order 2: force(t, x) - damping v
         damping = 0.0               order 2: number or tensor, the only dependence on v
         parameters()                for backward="adjoint": tensors that gradients are to reach
+        breaks()                    times at which the law jumps, rising
+        within(start, end)          the law between two of these times, as it is there up to both:
+                                    what steps from one to the other are made with
     """
 
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
@@ -71,6 +78,15 @@ class OperatorLaw:
         return repr(self.operator)
 
 
+@dataclass
+class Work:
+    """What a solution takes on the way; see :class:`topodiff.solvers.Stats`."""
+
+    evaluations: int = 0
+    iterations: int = 0
+    residual: float = 0.0
+
+
 class System:
     """A law with its defaults filled in and its evaluations counted.
 
@@ -95,10 +111,19 @@ class System:
         self.symmetric = bool(getattr(self.law, "symmetric", False)) and self.order == 1
         self.damping: Scalar = getattr(self.law, "damping", 0.0)
         self.constant = False
-        self.evaluations = 0
-        self.iterations = 0
-        self.residual = 0.0
+        self.work = Work()
         self._operator: LinearOperator | None = None
+
+    def breaks(self) -> list[float]:
+        """Times at which the law jumps."""
+        found: Callable | None = getattr(self.law, "breaks", None)
+        return [] if found is None else list(found())
+
+    def within(self, start: float, end: float) -> System:
+        """The law as it is between two breaks; work counts for both."""
+        found = copy.copy(self)
+        found.law = self.law.within(start, end)
+        return found
 
     def prepare(self, evaluations: float) -> None:
         """Say that so many evaluations are to come, before the first of them."""
@@ -116,11 +141,11 @@ class System:
         if self.order == 2:
             x, v = z.unbind(0)
             return torch.stack([v, self.acceleration(t, x, v)])
-        self.evaluations += 1
+        self.work.evaluations += 1
         return self._checked(self.law(self.time(t), z), z)
 
     def acceleration(self, t: Scalar, x: Tensor, v: Tensor) -> Tensor:
-        self.evaluations += 1
+        self.work.evaluations += 1
         return self._checked(self.law.acceleration(self.time(t), x, v), x)
 
     def _checked(self, f: Any, x: Tensor) -> Tensor:
@@ -148,11 +173,11 @@ class System:
             return torch.zeros_like(x)
         rest = getattr(self.law, "rest", None)
         if rest is not None:
-            self.evaluations += 1
+            self.work.evaluations += 1
             return self._checked(rest(self.time(t), x), x)
         operator = self.operator(t)
         assert operator is not None
-        self.evaluations += 1
+        self.work.evaluations += 1
         return self(t, x) + operator @ x
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from topodiff.complexes.whole import whole_number
-from topodiff.solvers.law import Scalar, as_float
+from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.problem import MOST_STEPS, Problem, is_finite
 from topodiff.solvers.solution import OK, Solution
 
@@ -22,8 +23,8 @@ Carry = tuple[Tensor, ...]
 class Stepper(Protocol):
     """One method: how it makes a step.
 
-    ``carry`` is what it remembers of earlier steps of the same size; () at the start and after a
-    change of the step size.
+    ``carry`` is what it remembers of earlier steps of the same size; () at the start, after a
+    change of the step size, and where the law jumps.
     """
 
     def step(self, t: Scalar, h: Scalar, x: Tensor, carry: Carry) -> tuple[Tensor, Carry, str]:
@@ -62,9 +63,12 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
     return [max(1, math.ceil(min(part, MOST_STEPS))) for part in parts]
 
 
-def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:
-    """Make ``counts[i]`` steps from ``times[i]`` to ``times[i + 1]``, for all i."""
+def march(problem: Problem, make: Callable[[System], Stepper], counts: list[int]) -> Solution:
+    """Make ``counts[i]`` steps from ``times[i]`` to ``times[i + 1]``, for all i; where the law
+    jumps, by a new stepper, which remembers nothing of the law before."""
     problem.system.prepare(sum(counts))
+    stepper = make(problem.system)
+    system = problem.system
     x, done, last = problem.x0, 0, math.nan
     carry: Carry = ()
     total = min(sum(counts), problem.max_steps)
@@ -74,6 +78,9 @@ def march(problem: Problem, stepper: Stepper, counts: list[int]) -> Solution:
     for number, count in enumerate(counts, start=1):
         start, end = problem.times[number - 1], problem.times[number]
         h = (end - start) / count
+        if system is not problem.systems[number - 1]:
+            system = problem.systems[number - 1]
+            stepper, carry = make(system), ()
         if not math.isclose(as_float(h), last, rel_tol=1e-9):
             carry, last = (), as_float(h)
         made = 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from topodiff.solvers.law import Scalar, System
-from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
+from topodiff.solvers.march import Carry, march
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine, stages
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stability import stable_counts
 from topodiff.solvers.tableaus import ADAMS_BASHFORTH, ADAMS_MOULTON, RK4, Multistep
 
 
@@ -56,10 +56,8 @@ def adams_bashforth(
 ) -> Solution:
     """Adams and Bashforth, orders 1 to 4, one evaluation a step."""
     method = ADAMS_BASHFORTH[check_order(solver, order)]
-    least = max(DEFAULT_STEPS, least_steps(problem, solver, order))
-    counts = step_counts(problem, step_size, num_steps, least)
-    check_step(problem, solver, counts, allow_unstable, order)
-    return march(problem, Explicit(problem.system, method), counts)
+    counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable, order)
+    return march(problem, lambda system: Explicit(system, method), counts)
 
 
 def predictor_corrector(
@@ -72,8 +70,6 @@ def predictor_corrector(
 ) -> Solution:
     """Adams-Bashforth to predict, Adams-Moulton of the same order to correct."""
     name = "predictor_corrector"
-    least = max(DEFAULT_STEPS, least_steps(problem, name, order))
-    counts = step_counts(problem, step_size, num_steps, least)
-    check_step(problem, name, counts, allow_unstable, order)
+    counts = stable_counts(problem, name, step_size, num_steps, allow_unstable, order)
     pair = ADAMS_BASHFORTH[order], ADAMS_MOULTON[order]
-    return march(problem, Explicit(problem.system, *pair), counts)
+    return march(problem, lambda system: Explicit(system, *pair), counts)

@@ -90,15 +90,18 @@ class NewtonKrylov:
         self.max_iterations, self.newton_iterations = max_iterations, newton_iterations
 
     def solve(self, t: Scalar, c: Scalar, b: Tensor, guess: Tensor) -> tuple[Tensor, str]:
-        x, status = self._iterate(t, as_float(c), b.detach(), guess.detach())
+        # what it saves on the way is its own: a checkpoint around it would make the whole segment
+        # again to give each of these tensors back
+        with torch.autograd.graph.saved_tensors_hooks(_as_it_is, _as_it_is):
+            x, status = self._iterate(t, as_float(c), b.detach(), guess.detach())
         if not torch.is_grad_enabled():
             return x, status
         residual = b - x + c * self.system(t, x)
 
         def adjoint(gradient: Tensor) -> Tensor:
-            before = self.system.evaluations
+            before = self.system.work.evaluations
             operator = _Shifted(self.system, t, as_float(c), x)
-            self.system.evaluations = before
+            self.system.work.evaluations = before
             system = LinearSystem(
                 operator, x.dtype, self._method(operator), None, self.tol, self.max_iterations
             )
@@ -128,8 +131,8 @@ class NewtonKrylov:
                 operator, x.dtype, self._method(operator), None, forcing, self.max_iterations
             )
             found = solver.solve(residual.reshape(-1))
-            self.system.iterations += found.iterations
-            self.system.evaluations += found.products
+            self.system.work.iterations += found.iterations
+            self.system.work.evaluations += found.products
             new = self._line_search(t, c, b, x, found.x.reshape(x.shape), size)
             if new is None:
                 # no way down: at the limit of rounding, or lost
@@ -158,7 +161,11 @@ class NewtonKrylov:
 
     def _note(self, size: float, goal: float, tol: float) -> None:
         relative = size * tol / goal if goal else size
-        self.system.residual = max(self.system.residual, relative)
+        self.system.work.residual = max(self.system.work.residual, relative)
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _norm(x: Tensor) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,8 +33,9 @@ class Problem:
 
     Attributes:
         system: the law.
+        systems: the law from each time to the next; the same one but where it jumps.
         x0: the state, (2, *shape) for a law of second order.
-        times: 0, the times to stop at, the end; rising.
+        times: 0, the times to stop at (saves, and where the law jumps), the end; rising.
         start: the first of these, a tensor if a gradient to it is wanted.
         wanted: whether the state at each of them is to be returned.
         single: one state at the end is wanted, without a dimension for times.
@@ -44,6 +46,7 @@ class Problem:
     """
 
     system: System
+    systems: list[System]
     x0: Tensor
     times: list[Scalar]
     start: Scalar
@@ -91,12 +94,7 @@ class Problem:
     def solution(self, x: Tensor, t: Scalar, status: str, **stats: Any) -> Solution:
         """The answer, with x and t the last good state and its time."""
         system = self.system
-        work = {
-            "evaluations": system.evaluations,
-            "iterations": system.iterations,
-            "residual": system.residual,
-        }
-        found = Stats(**{**work, **stats})
+        found = Stats(**{**vars(system.work), **stats})
         dim = 0
         if self.single:
             x = at_time(system, self.start, x) if len(self.times) == 1 else x
@@ -157,11 +155,39 @@ def make_problem(
     rows = None if save_rows is None else _check_rows(save_rows, single, first, system.order)
     # steps count from 0, whose derivative is that of the state there alone
     start, times[0] = times[0], 0.0
+    breaks = system.breaks()
+    _stop_at(breaks, times, wanted)
+    systems = _between(system, breaks, times)
     problem = Problem(
-        system, first, times, start, wanted, single, rows, callback, backward, max_steps
+        system, systems, first, times, start, wanted, single, rows, callback, backward, max_steps
     )
     problem.restart()
     return problem
+
+
+def _stop_at(breaks: list[float], times: list[Scalar], wanted: list[bool]) -> None:
+    """Add breaks to the times, unless they are among them up to rounding."""
+    end = as_float(times[-1])
+    for t in breaks:
+        values = [as_float(s) for s in times]
+        if 0 < t < end and min(abs(s - t) for s in values) > _NEAR * end:
+            number = bisect(values, t)
+            times.insert(number, t)
+            wanted.insert(number, False)
+
+
+def _between(system: System, breaks: list[float], times: list[Scalar]) -> list[System]:
+    """The law from each time to the next."""
+    if not breaks:
+        return [system] * (len(times) - 1)
+    found: dict[int, System] = {}
+    parts = []
+    for start, end in pairwise(map(as_float, times)):
+        part = bisect(breaks, (start + end) / 2)
+        if part not in found:
+            found[part] = system.within(start, end)
+        parts.append(found[part])
+    return parts
 
 
 def is_finite(x: Tensor) -> bool:

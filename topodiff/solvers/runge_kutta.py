@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from topodiff.solvers.law import Scalar, System
-from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
+from topodiff.solvers.march import Carry, march
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stability import stable_counts
 from topodiff.solvers.tableaus import EULER, HEUN, MIDPOINT, RK4, Tableau
 
 TABLEAUS = {"euler": EULER, "midpoint": MIDPOINT, "heun": HEUN, "rk4": RK4}
@@ -60,8 +60,5 @@ def solve(
     allow_unstable: bool = False,
 ) -> Solution:
     """Euler (order 1), midpoint, Heun (2) and the classical method of Runge and Kutta (4)."""
-    counts = step_counts(
-        problem, step_size, num_steps, max(DEFAULT_STEPS, least_steps(problem, solver))
-    )
-    check_step(problem, solver, counts, allow_unstable)
-    return march(problem, RungeKutta(problem.system, TABLEAUS[solver]), counts)
+    counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable)
+    return march(problem, lambda system: RungeKutta(system, TABLEAUS[solver]), counts)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from topodiff.operators import LinearOperator, lanczos
+from topodiff.solvers.amplification import growth
 from topodiff.solvers.law import as_float
+from topodiff.solvers.march import DEFAULT_STEPS, step_counts
 from topodiff.solvers.problem import MOST_STEPS, Problem
+from topodiff.solvers.uniformization import mixing_of
 
 # Stability intervals on the negative real axis, h |lambda| <= limit (Hairer and Wanner, Solving
 # ordinary differential equations II, sections IV.2 and V.1). Predictor-corrector pairs PECE: the
@@ -40,6 +45,10 @@ LIMITS = {
 }
 # h sqrt(lambda) <= limit for d2x/dt2 = -A x
 OSCILLATORS = {"leapfrog": 2.0, "verlet": 2.0, "symplectic_euler": 2.0}
+# where laws that depend on time are looked at, besides their jumps
+_SAMPLES = 17
+# frequencies of waves that are looked at
+_MODES = 65
 
 
 def limit(solver: str, order: int | None = None) -> float:
@@ -99,62 +108,152 @@ def _step(solver: str, order: int | None, damping: float, radius: float) -> floa
     return allowed / (math.sqrt(radius) if solver in OSCILLATORS else radius)
 
 
-def _known_operator(problem: Problem, solver: str) -> LinearOperator | None:
-    """The operator whose spectrum decides, if there is one."""
-    system = problem.system
-    if (system.order == 2) != (solver in OSCILLATORS):
-        return None
-    return system.operator(0.0)
+class _Method(NamedTuple):
+    """A solver and what decides on its steps besides the spectral radius.
+
+    Attributes:
+        damping: the least and the largest, of laws of second order.
+        wave: whether it is a solver for first order that is to solve a law of second order.
+        end: of time.
+    """
+
+    solver: str
+    order: int | None
+    damping: tuple[float, float]
+    wave: bool
+    end: float
+
+    def step(self, radius: float) -> float:
+        """The longest step that is stable up to this spectral radius. Waves lie on the imaginary
+        axis, where many methods (euler, heun, ...) are stable with no step: there no mode may grow
+        by more than e from the start to the end."""
+        if not self.wave:
+            return _step(self.solver, self.order, self.damping[1], radius)
+        few, many = 0, 1
+        while many < MOST_STEPS and not self._is_calm(self.end / many, radius):
+            few, many = many, 2 * many
+        while many - few > max(1, many // 1000):
+            middle = (few + many) // 2
+            if self._is_calm(self.end / middle, radius):
+                many = middle
+            else:
+                few = middle
+        return self.end / many
+
+    def _is_calm(self, h: float, radius: float) -> bool:
+        frequency = np.linspace(0, math.sqrt(radius), _MODES)
+        for damping in set(self.damping):
+            root = np.sqrt(damping**2 / 4 - frequency**2 + 0j)
+            mu = np.concatenate([root, -root]) - damping / 2
+            grown = np.log(growth(self.solver, self.order, h * mu)) - h * mu.real.clip(min=0)
+            if not grown.max() * self.end / h <= 1:
+                return False
+        return True
 
 
-def least_steps(problem: Problem, solver: str, order: int | None = None) -> int:
-    """How many steps a linear law needs to be stable, 9/10 of the limit each; 1 if unknown."""
-    operator = _known_operator(problem, solver)
-    if operator is None or limit(solver, order) == math.inf:
-        return 1
-    allowed = 0.9 * _step(solver, order, _damping(problem), radius_bound(operator))
-    needed = problem.end / allowed
-    return max(1, math.ceil(needed)) if math.isfinite(needed) else 1
-
-
-def _damping(problem: Problem) -> float:
-    damping = problem.system.damping
-    return float(damping.detach().max()) if isinstance(damping, torch.Tensor) else damping
-
-
-def check_step(
+def stable_counts(
     problem: Problem,
     solver: str,
-    counts: Sequence[int],
+    step_size: float | None,
+    num_steps: int | None,
     allow_unstable: bool,
     order: int | None = None,
-) -> None:
-    """ValueError for a step beyond the stability limit of a linear law; a warning if that is
-    allowed, or if the law has more than a linear part.
+) -> list[int]:
+    """Steps between consecutive times; by default 100, or as many as stability asks for, 9/10 of
+    the limit each, if the law says what decides: by ``linear_operator(t)``, or that of
+    ``frozen(t, x)`` at the start.
 
-    A symmetric operator is charged with the largest eigenvalue that Lanczos finds, which errs on
-    the small side, any other with the bound.
+    Raises:
+        ValueError: for a step beyond the stability limit of a linear law, which is a warning if
+            that is allowed, or if the law has more than a linear part.
     """
-    operator = _known_operator(problem, solver)
-    if operator is None or not counts or limit(solver, order) == math.inf:
+    stiffest = _stiffest(problem) if limit(solver, order) < math.inf else None
+    if stiffest is None:
+        return step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
+    wave = problem.system.order == 2 and solver not in OSCILLATORS
+    method = _Method(solver, order, _damping(problem), wave, problem.end)
+    safe = method.step(stiffest.radius)
+    needed = min(problem.end / (0.9 * safe), MOST_STEPS)
+    counts = step_counts(problem, step_size, num_steps, max(DEFAULT_STEPS, math.ceil(needed)))
+    times = pairwise(as_float(t) for t in problem.times)
+    step = max((b - a) / count for (a, b), count in zip(times, counts, strict=True))
+    if step > safe * (1 + 1e-6) and not _is_short(step, method, stiffest.operator):
+        _complain(problem, solver, step, safe, allow_unstable)
+    return counts
+
+
+class _Stiffest(NamedTuple):
+    """The operator of largest spectral bound among those at all times."""
+
+    radius: float
+    operator: LinearOperator
+
+
+@torch.no_grad()
+def _stiffest(problem: Problem) -> _Stiffest | None:
+    """None if nothing is known, or there is no time to step through."""
+    if problem.end == 0:
+        return None
+    bounds = [_Stiffest(radius_bound(a), a) for a in _operators(problem) if a is not None]
+    found = max(bounds, key=lambda bound: bound.radius, default=None)
+    # what is not finite shows on the way
+    return found if found is not None and math.isfinite(found.radius) else None
+
+
+def _operators(problem: Problem) -> Iterator[LinearOperator | None]:
+    """The linear part: after each jump, and here and there if the law depends on time."""
+    system = problem.system
+    jumps = [0.0]
+    for t, (before, after) in zip(problem.times[1:], pairwise(problem.systems), strict=False):
+        if after is not before:
+            jumps.append(as_float(t))
+    if system.operator(0.0) is None:
+        # neighbours of a graph that moves are not searched for once more
+        if hasattr(system.law, "frozen") and getattr(system.law, "rewire", None) is None:
+            for now in map(system.time, jumps):
+                yield system.law.frozen(now, problem.x0).linear_operator(now)
         return
-    times = [as_float(t) for t in problem.times]
-    lengths = zip(times, times[1:], counts, strict=False)
-    step = max((b - a) / count for a, b, count in lengths)
-    damping = _damping(problem)
-    safe = _step(solver, order, damping, radius_bound(operator))
-    if step <= safe * (1 + 1e-6):
-        return
-    if operator.symmetric:
-        largest = float(lanczos(operator, 40).max())
-        if largest <= 0 or step <= _step(solver, order, damping, largest) * (1 + 1e-6):
-            return
-    needed = min(times[-1] / safe, MOST_STEPS) if safe else MOST_STEPS
+    samples = [] if system.autonomous else np.linspace(0, problem.end, _SAMPLES).tolist()
+    for t in (*jumps, *samples):
+        yield system.operator(t)
+
+
+def _damping(problem: Problem) -> tuple[float, float]:
+    damping = problem.system.damping
+    if not isinstance(damping, torch.Tensor):
+        return damping, damping
+    return float(damping.detach().min()), float(damping.detach().max())
+
+
+def _is_short(step: float, method: _Method, operator: LinearOperator) -> bool:
+    """Whether the step is stable after all: a symmetric operator is charged with the largest
+    eigenvalue that Lanczos finds, which errs on the small side, any other with the bound."""
+    if not operator.symmetric:
+        return False
+    largest = float(lanczos(operator, 40).max())
+    return largest <= 0 or step <= method.step(largest) * (1 + 1e-6)
+
+
+def _complain(
+    problem: Problem, solver: str, step: float, safe: float, allow_unstable: bool
+) -> None:
+    needed = min(problem.end / safe, MOST_STEPS)
     message = (
-        f"{solver} with steps of {step:.4g} is unstable for {operator}: the largest step that is "
-        f"certain to be stable is {safe:.4g} (num_steps={math.ceil(needed)}); take that, "
-        "or an implicit solver, or chebyshev or krylov"
+        f"{solver} with steps of {step:.4g} is unstable for {problem.system}: the largest "
+        f"step that is certain to be stable is {safe:.4g} (num_steps={math.ceil(needed - 1e-6)}); "
+        f"take that, or {_instead(problem, solver)}, or an implicit solver"
     )
     if problem.system.linear and not allow_unstable:
         raise ValueError(f"{message}; allow_unstable=True makes this a warning")
-    warnings.warn(message, stacklevel=4)
+    warnings.warn(message, stacklevel=5)
+
+
+def _instead(problem: Problem, solver: str) -> str:
+    """A solver for the same law that finds its steps itself, or has none."""
+    system = problem.system
+    if system.order == 2:
+        return "dopri5" if solver in OSCILLATORS else "leapfrog"
+    operator = system.operator(0.0)
+    if system.linear and system.autonomous and operator is not None and operator.symmetric:
+        return "chebyshev or krylov"
+    return "dopri5" if mixing_of(system) is None else "uniformization"

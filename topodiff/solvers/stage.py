@@ -67,7 +67,7 @@ class Stage:
             return self.newton.solve(t, c, b, guess)
         inverse = 1 / (1 + c * self.system.damping)
         for_v = (b[1] - c * (operator @ b[0])) * inverse
-        self.system.evaluations += 1
+        self.system.work.evaluations += 1
         v, status = self.solve_linear(t, c * c * inverse, for_v, guess[1])
         return torch.stack([b[0] + c * v, v]), status
 
@@ -81,9 +81,9 @@ class Stage:
             )
         shifted = self._shifted(operator, as_float(c), b)
         found = shifted.solve(b.detach(), guess.detach())
-        self.system.evaluations += found.products
-        self.system.iterations += found.iterations
-        self.system.residual = max(self.system.residual, found.residual)
+        self.system.work.evaluations += found.products
+        self.system.work.iterations += found.iterations
+        self.system.work.residual = max(self.system.work.residual, found.residual)
         x = found.x
         if torch.is_grad_enabled():
             residual, constant = self._residual(operator, c, b, x)
@@ -115,5 +115,5 @@ class Stage:
         does not matter."""
         if not isinstance(c, Tensor) and self.system.constant:
             return b, True
-        self.system.evaluations += 1
+        self.system.work.evaluations += 1
         return b - x - c * (operator @ x), False

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import torch
 from torch import Tensor
 
 from topodiff.solvers.law import Scalar, System
-from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
+from topodiff.solvers.march import Carry, march
 from topodiff.solvers.problem import Problem
 from topodiff.solvers.runge_kutta import combine
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
-
-
-def symplectic_euler_step(
-    law: Any, t: Any, h: Scalar, x: Tensor, v: Tensor
-) -> tuple[Tensor, Tensor]:
-    """One step of :class:`SymplecticEuler` for any law with ``acceleration``, also for models that
-    do something else between steps."""
-    v = combine(v, (1.0,), (law.acceleration(t, x, v),), h)
-    return combine(x, (1.0,), (v,), h), v
+from topodiff.solvers.stability import stable_counts
 
 
 class SymplecticEuler:
@@ -33,7 +24,8 @@ class SymplecticEuler:
 
     def step(self, t: Scalar, h: Scalar, z: Tensor, carry: Carry) -> tuple[Tensor, Carry, str]:
         x, v = z.unbind(0)
-        return torch.stack(symplectic_euler_step(self.system, t, h, x, v)), (), OK
+        v = combine(v, (1.0,), (self.system.acceleration(t, x, v),), h)
+        return torch.stack([combine(x, (1.0,), (v,), h), v]), (), OK
 
 
 class Leapfrog:
@@ -67,14 +59,36 @@ def solve(
     num_steps: int | None = None,
     allow_unstable: bool = False,
 ) -> Solution:
-    """Leapfrog (verlet) or symplectic Euler."""
+    """Leapfrog (verlet) or symplectic Euler.
+
+    Raises:
+        ValueError: for leapfrog, if the acceleration depends on velocities by more than the
+            damping that the law declares.
+    """
     if problem.system.order != 2:
         raise ValueError(
             f"{solver} steps laws of second order (order = 2, acceleration(t, x, v)); "
             f"{problem.system} has order 1: take rk4, dopri5 or an implicit solver"
         )
-    least = max(DEFAULT_STEPS, least_steps(problem, solver))
-    counts = step_counts(problem, step_size, num_steps, least)
-    check_step(problem, solver, counts, allow_unstable)
-    stepper = SymplecticEuler if solver == "symplectic_euler" else Leapfrog
-    return march(problem, stepper(problem.system), counts)
+    counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable)
+    if solver == "symplectic_euler":
+        return march(problem, SymplecticEuler, counts)
+    if counts and not problem.system.linear:
+        _check_damping(problem)
+    return march(problem, Leapfrog, counts)
+
+
+@torch.no_grad()
+def _check_damping(problem: Problem) -> None:
+    """Leapfrog asks for forces at rest, and would lose all other terms in v in silence."""
+    system = problem.systems[0]
+    x, v = problem.x0.unbind(0)
+    v = v + torch.linspace(-1, 1, v.numel(), dtype=v.dtype, device=v.device).reshape(v.shape)
+    moving = system.acceleration(0.0, x, v)
+    resting = system.acceleration(0.0, x, torch.zeros_like(v)) - system.damping * v
+    error, size = (moving - resting).norm(), moving.norm() + resting.norm()
+    if error > math.sqrt(torch.finfo(v.dtype).eps) * size:
+        raise ValueError(
+            f"leapfrog needs acceleration(t, x, v) = force(t, x) - damping v, and {system} depends "
+            "on v otherwise: declare its attribute damping, or take dopri5 or an implicit solver"
+        )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -13,12 +14,12 @@ from torch import Tensor
 from topodiff.solvers.adjoint import adjoint_parameters, check_reached
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.graphs import graph_norm
-from topodiff.solvers.law import OperatorLaw, Scalar, as_float
+from topodiff.solvers.law import OperatorLaw, Scalar, System, as_float
 from topodiff.solvers.march import DEFAULT_STEPS, step_counts
 from topodiff.solvers.problem import Problem, is_finite
 from topodiff.solvers.refuse import first_only
 from topodiff.solvers.solution import OK, Solution
-from topodiff.solvers.stability import check_step, least_steps
+from topodiff.solvers.stability import stable_counts
 from topodiff.solvers.tolerances import tolerances
 
 ADAPTIVE = ("dopri8", "dopri5", "bosh3", "fehlberg2", "adaptive_heun")
@@ -31,10 +32,11 @@ class _Stop(Exception):
     """Leaves torchdiffeq's loop: a status."""
 
 
-class _Function(torch.nn.Module):
-    """The law with the counts and callbacks that torchdiffeq asks for.
+class _Run:
+    """What happens on the way, as torchdiffeq's callbacks tell it.
 
     Attributes:
+        adaptive: whether steps may be rejected.
         steps, rejected: how many were made.
         last: time and state where the last of them ended.
         slope: the last derivative.
@@ -42,23 +44,20 @@ class _Function(torch.nn.Module):
     """
 
     def __init__(self, problem: Problem, adaptive: bool, params: tuple[Tensor, ...] | None) -> None:
-        super().__init__()
-        self.problem, self.params = problem, params
+        self.problem, self.adaptive, self.params = problem, adaptive, params
         self.steps, self.rejected, self.reached = 0, 0, 0
         self.last: tuple[float, Tensor] = (0.0, problem.x0)
         self.slope = problem.x0
-        if adaptive:
-            self.callback_reject_step = self._reject
 
-    def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        found = self.problem.system(t, x)
+    def evaluate(self, system: System, t: Tensor, x: Tensor) -> Tensor:
+        found = system(t, x)
         self.slope = found.detach()
         if self.params is not None and torch.is_grad_enabled():
             # in the backward pass, which meets what the law does on the way
             check_reached(found, self.params, (t, x, *self.params))
         return found
 
-    def callback_step(self, t: Tensor, x: Tensor, step: Tensor) -> None:
+    def step(self, t: Tensor, x: Tensor, step: Tensor) -> None:
         """Called before every step, also one that is tried again."""
         if as_float(t) > self.last[0]:
             self.arrive(as_float(t), x)
@@ -79,8 +78,21 @@ class _Function(torch.nn.Module):
         if self.problem.stop_here(t, x.detach()):
             raise _Stop("stopped")
 
-    def _reject(self, t: Tensor, x: Tensor, step: Tensor) -> None:
+    def reject(self, t: Tensor, x: Tensor, step: Tensor) -> None:
         self.rejected += 1
+
+
+class _Function:
+    """The law between two jumps, with the callbacks that torchdiffeq asks for."""
+
+    def __init__(self, run: _Run, system: System) -> None:
+        self.run, self.system = run, system
+        self.callback_step = run.step
+        if run.adaptive:
+            self.callback_reject_step = run.reject
+
+    def __call__(self, t: Tensor, x: Tensor) -> Tensor:
+        return self.run.evaluate(self.system, t, x)
 
 
 def solve(
@@ -99,9 +111,11 @@ def solve(
     """torchdiffeq's solvers of that name.
 
     Args:
-        rtol, atol: 1e-7 and 1e-9, or 1e-4 and 1e-6 for float32.
+        rtol, atol: 1e-7 and 1e-9, or 1e-4 and 1e-6 for float32. ``implicit_adams`` corrects its
+            steps until they change by less, four times at most, and warns where that is not enough:
+            its order is 4 all the same.
         step_size, num_steps, allow_unstable: of the methods with fixed steps, as of rk4. Those of
-            Adams start anew at each time of ``save_at``.
+            Adams start anew at each time of ``save_at``, and all methods where the law jumps.
         ptr: (graphs + 1,) rows of the graphs of a batch: the error is then the largest over the
             graphs of each graph's own norm, so that no graph hides another's error.
         adjoint_params: with ``backward="adjoint"``, the tensors that gradients are to reach.
@@ -142,12 +156,10 @@ def solve(
         checked = None if isinstance(problem.system.law, OperatorLaw) else params
         if "norm" in options:
             more["adjoint_options"] = {k: v for k, v in options.items() if k != "norm"}
-    function = _Function(problem, solver in ADAPTIVE, checked)
+    run = _Run(problem, solver in ADAPTIVE, checked)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "An adjoint parameter", UserWarning)
-        return _integrate(
-            problem, function, integrate, counts, method=solver, options=options, **more
-        )
+        return _integrate(problem, run, integrate, counts, method=solver, options=options, **more)
 
 
 def _options(problem: Problem, solver: str, ptr: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -190,11 +202,10 @@ def _counts(
     options: dict[str, Any],
 ) -> list[int]:
     """Steps between consecutive times, of the methods with fixed ones."""
-    known = options.get("max_order", _MAX_ORDER) == _MAX_ORDER
-    least = max(DEFAULT_STEPS, least_steps(problem, solver) if known else 1)
-    counts = step_counts(problem, step_size, num_steps, least)
-    if known:
-        check_step(problem, solver, counts, allow_unstable)
+    if options.get("max_order", _MAX_ORDER) == _MAX_ORDER:
+        counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable)
+    else:
+        counts = step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
     if sum(counts) > problem.max_steps:
         raise ValueError(
             f"{solver} to t = {problem.end:.3g} takes {sum(counts)} steps, more than max_steps = "
@@ -205,7 +216,7 @@ def _counts(
 
 def _states(
     problem: Problem,
-    function: _Function,
+    run: _Run,
     integrate: Integrate,
     counts: list[int] | None,
     options: dict[str, Any],
@@ -214,17 +225,29 @@ def _states(
     """The states at all times after the start; fixed steps go from each of these to the next."""
     values = [as_float(t) for t in problem.times]
     times = torch.tensor(values, dtype=torch.float64, device=problem.x0.device)
-    if counts is None:
-        found = list(integrate(function, problem.x0, times, options=options, **more)[1:])
-        function.arrive(problem.end, found[-1])
-        return found
     found = [problem.x0]
+    if counts is None:
+        for first, last in _stretches(problem.systems):
+            function, part = _Function(run, problem.systems[first]), times[first : last + 1]
+            found += integrate(function, found[-1], part, options=options, **more)[1:]
+            run.arrive(values[last], found[-1])
+        return found[1:]
     for number, count in enumerate(counts, start=1):
+        function = _Function(run, problem.systems[number - 1])
         grid = {"grid_constructor": _grid(count), **options}
         part = times[number - 1 : number + 1]
         found.append(integrate(function, found[-1], part, options=grid, **more)[-1])
-        function.arrive(values[number], found[-1])
+        run.arrive(values[number], found[-1])
     return found[1:]
+
+
+def _stretches(systems: Sequence[System]) -> Iterator[tuple[int, int]]:
+    """First and last time of each stretch without a jump."""
+    first = 0
+    for _, stretch in groupby(systems, key=id):
+        last = first + len(list(stretch))
+        yield first, last
+        first = last
 
 
 def _grid(count: int) -> Callable[..., Tensor]:
@@ -238,21 +261,21 @@ def _grid(count: int) -> Callable[..., Tensor]:
 
 def _integrate(
     problem: Problem,
-    function: _Function,
+    run: _Run,
     integrate: Integrate,
     counts: list[int] | None,
     **more: Any,
 ) -> Solution:
     status = OK
     try:
-        states = _states(problem, function, integrate, counts, **more)
+        states = _states(problem, run, integrate, counts, **more)
     except _Stop as stop:
         status = str(stop)
     except AssertionError as error:
-        status = _reason(error, function)
-    work = {"steps": function.steps, "rejected": function.rejected}
+        status = _reason(error, run)
+    work = {"steps": run.steps, "rejected": run.rejected}
     if status != OK:
-        return problem.solution(function.last[1], function.last[0], status, **work)
+        return problem.solution(run.last[1], run.last[0], status, **work)
     t: Scalar = 0.0
     x = problem.x0
     problem.restart()
@@ -267,7 +290,7 @@ def _integrate(
     return problem.solution(x, t, OK, **work)
 
 
-def _reason(error: AssertionError, function: _Function) -> str:
+def _reason(error: AssertionError, run: _Run) -> str:
     """The status that one of torchdiffeq's assertions stands for."""
     reasons = {"underflow": "step_too_small", "non-finite": "not_finite"}
     reasons["max_num_steps"] = "max_steps"
@@ -275,6 +298,6 @@ def _reason(error: AssertionError, function: _Function) -> str:
     if not found:
         raise error
     # steps shrink to nothing also where a derivative is not a number
-    if found[0] == "step_too_small" and not is_finite(function.slope):
+    if found[0] == "step_too_small" and not is_finite(run.slope):
         return "not_finite"
     return found[0]

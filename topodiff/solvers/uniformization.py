@@ -118,7 +118,7 @@ def _mixing(problem: Problem, solver: str) -> Mixing:
     system = problem.system
     if problem.callback is not None:
         raise ValueError(f"{solver} makes no steps and takes no callback; use save_at")
-    found = _of_law(system) if system.order == 1 and system.autonomous else None
+    found = mixing_of(system)
     if found is None:
         raise ValueError(
             f"{solver} needs a law dx/dt = rate (P x - x) + source with a matrix P of norm 1 that "
@@ -131,7 +131,10 @@ def _mixing(problem: Problem, solver: str) -> Mixing:
     return found
 
 
-def _of_law(system: System) -> Mixing | None:
+def mixing_of(system: System) -> Mixing | None:
+    """What a law mixes by, if it is one that can be solved so."""
+    if system.order != 1 or not system.autonomous:
+        return None
     make = getattr(system.law, "mixing", None)
     if make is not None:
         found: Mixing | None = make(system.time(0.0))
