@@ -280,7 +280,7 @@ def test_linear_solves_that_do_not_converge():
 
 
 def test_newton_that_does_not_converge():
-    """``y - 50 exp y = x`` has no solution at all; one that jumps takes more iterations."""
+    """``y - 50 exp y = x`` has no solution at all; a stiff cubic takes more than one iteration."""
     for law, options in (
         (lambda t, x: x.exp(), {"num_steps": 1}),
         (lambda t, x: -1e3 * x.pow(3), {"num_steps": 2, "newton_iterations": 1}),
