@@ -180,8 +180,6 @@ def solvers(results: dict[str, Any]) -> str:
     """For each domain and solver the cheapest run below an error of 1e-3 and of 1e-6."""
     parts = []
     for name, found in results.items():
-        if name == "run":
-            continue
         rows = []
         for solver in dict.fromkeys(row["solver"] for row in found["rows"]):
             cells = []
@@ -202,13 +200,9 @@ def solvers(results: dict[str, Any]) -> str:
             "products, error 1e-3", "CPU s", "products, error 1e-6", "CPU s",
         ]  # fmt: skip
         parts.append(markdown(header, rows))
-        if "run" in found:
-            parts[-1] += f"\n\n{command(found['run'])}"
-    if any("run" not in found for name, found in results.items() if name != "run"):
-        # they were made before every case had its command
-        parts.append(
-            "`python benchmarks/solvers.py` makes these tables, with `--only mesh` or `--only "
-            "cora` some. Those without a command of their own are from runs of which the file "
-            f"has kept the last: {command(results['run'])}"
-        )
+        kept = {row["solver"] for row in found["rows"]}
+        gone = dict.fromkeys(row["solver"] for row in found["left_out"])
+        gone = [solver for solver in gone if solver not in kept]
+        left = f"Left out, as too slow: {', '.join(gone)}. " if gone else ""
+        parts[-1] += f"\n\n{left}{command(found['run'])}"
     return "\n\n".join(parts)

@@ -139,6 +139,10 @@ def test_edge_flow(run):
     assert "Hodge, both" in run("edge_flow", "--epochs", 1, "--seeds", 1)
 
 
+def test_local_frames(run):
+    assert "sheaf, rotations" in run("local_frames", "--epochs", 1, "--seeds", 1)
+
+
 def test_recover_diffusivity(run):
     assert run("recover_diffusivity", "--steps", 3).count("relative error") == 2
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.dynamics import jacobian_norm, kinetic_energy, time_integral
+from topodiff.dynamics import Law, jacobian_norm, kinetic_energy, time_integral
 from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
@@ -18,7 +18,7 @@ from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers import SOLVERS, Solution, diffuse, torchdiffeq_methods
-from topodiff.solvers.march import DEFAULT_STEPS
+from topodiff.solvers.march import DEFAULT_STEPS, steps_between
 from topodiff.solvers.problem import BACKWARD
 
 ADAPTIVE = (*torchdiffeq_methods.ADAPTIVE, "dormand_prince", "bogacki_shampine")
@@ -166,22 +166,27 @@ class ContinuousModel(nn.Module):
         self.penalty = None
         if not self.training or not (self.kinetic or self.jacobian):
             return self.solve(complex, law, start)
-        times = self._penalty_times()
+        times = self._penalty_times(law)
         states = self.solve(complex, law, start, times)
         self.penalty = self._penalty(law, times, states)
         return states[-1]
 
-    def _penalty_times(self) -> Tensor:
-        """Ends of steps, so that these are as long as without a penalty, and some of them."""
+    def _penalty_times(self, law: Law) -> Tensor:
+        """Some ends of steps, so that these are as long as without a penalty."""
         options = self._solver_options()
         size = options.get("step_size")
-        count = options.get("num_steps", DEFAULT_STEPS)
-        if size is not None:
-            # as solvers count
-            count = max(1, math.ceil(self.time / size * (1 - 1e-12) - 1e-9))
+        if size is None:
+            size = self.time / options.get("num_steps", DEFAULT_STEPS)
+        times = [0.0, *(t for t in law.breaks() if t < self.time), self.time]
+        ends = [
+            a + (b - a) * k / count
+            for (a, b), count in zip(pairwise(times), steps_between(times, size), strict=True)
+            for k in range(count)
+        ]
+        ends.append(self.time)
         last = _PENALTY_POINTS - 1
-        chosen = sorted({round(k * count / last) for k in range(last + 1)})
-        return torch.tensor(chosen, dtype=torch.float64) * self.time / count
+        chosen = sorted({round(k * (len(ends) - 1) / last) for k in range(last + 1)})
+        return torch.tensor([ends[k] for k in chosen], dtype=torch.float64)
 
     def trajectory(
         self,

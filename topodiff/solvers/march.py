@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
@@ -58,6 +58,11 @@ def step_counts(problem: Problem, step_size: Any, num_steps: Any, at_least: int)
     else:
         number = at_least if num_steps is None else whole_number("num_steps", num_steps, 1)
         size = (times[-1] - times[0]) / number if times[-1] > times[0] else 1.0
+    return steps_between(times, size)
+
+
+def steps_between(times: Sequence[float], size: float) -> list[int]:
+    """Number of equal steps of at most ``size`` from each time to the next."""
     # a step longer by rounding is not worth one more step
     parts = [(b - a) / size * (1 - 1e-12) - 1e-9 for a, b in pairwise(times)]
     return [max(1, math.ceil(min(part, MOST_STEPS))) for part in parts]
