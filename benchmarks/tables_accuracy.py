@@ -47,8 +47,9 @@ def molecules(records: list[dict[str, Any]]) -> str:
         "defaults; epochs chosen on validation data; mean ± standard deviation (number of seeds, "
         "or of random splits: the same for both). The configuration was chosen on validation "
         "errors of the given splits; clipping normalised values in evaluation was added after "
-        "outliers seen in two of their test parts. `python benchmarks/molecules.py`, "
-        "`python benchmarks/chemprop_peer.py`"
+        "outliers seen in two of their test parts. Two seeds of tox21's scaffold split, and the "
+        "parts below, have features that tell ring diastereomers and isotopes apart, the others "
+        "those before. `python benchmarks/molecules.py`, `python benchmarks/chemprop_peer.py`"
     )
     text = f"{markdown(header, rows)}\n\n{note}"
     if not parts:
