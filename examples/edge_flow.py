@@ -5,7 +5,9 @@ divergence at vertices, no curl around triangles, circulation around islands alo
 sea of its own, with its triangulation, its islands, and its current measured with noise as strong
 as the current. The task is the current. Noise is divergence or curl; diffusion along the lower
 Laplacian (edges that share a vertex, all that a graph knows) removes the first, along the upper one
-(edges that share a triangle) the second.
+(edges that share a triangle) the second. The last two models also exchange with vertices and
+triangles; there is no frame to be learnt here, so that learnt maps need not beat identity maps
+(examples/local_frames.py has a task where they do).
 
 Run: python examples/edge_flow.py [--epochs 60] [--seeds 3]
 It prints the mean squared error on seas that were not seen, in units of the noise.
@@ -72,6 +74,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "Hodge, lower part": lambda: HodgeDiffusion(1, 16, 1, 6, parts=("down",)),
     "Hodge, upper part": lambda: HodgeDiffusion(1, 16, 1, 6, parts=("up",)),
     "Hodge, both": lambda: HodgeDiffusion(1, 16, 1, 6),
+    "sheaf, identity maps": lambda: FlowSheafDiffusion(1, 16, 1, 6, maps="identity"),
     "sheaf on edges": lambda: FlowSheafDiffusion(1, 16, 1, 6),
 }
 

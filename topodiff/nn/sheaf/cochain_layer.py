@@ -16,7 +16,7 @@ from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.families import MAPS, MapFamily
 from topodiff.nn.vertex_model import check_not_negative
 from topodiff.sheaves import CellularSheaf
-from topodiff.sheaves.maps import Maps
+from topodiff.sheaves.maps import Maps, multiply
 
 
 class SheafCochainLayer(nn.Module):
@@ -89,7 +89,10 @@ class SheafCochainLayer(nn.Module):
         Raises:
             ValueError: for cochains of too many ranks or of the wrong shape.
         """
-        maps = [self._scaled(K, r, m, x[0].dtype) for r, m in self._maps(K, x).items()]
+        dtype = x[0].dtype
+        maps = [
+            multiply(_scale(K, r, self.oriented, dtype), m) for r, m in self._maps(K, x).items()
+        ]
         states = [t.unflatten(1, (self.family.stalk_dim, -1)) for t in x]
 
         def along(r: int, state: Tensor, up: bool) -> Tensor:
@@ -139,10 +142,6 @@ class SheafCochainLayer(nn.Module):
         params = kernels.gather(params, i.face)
         params = params + kernels.gather(self.of_cells[r - 1](of_cells), i.cell)
         return self.family(params.tanh())
-
-    def _scaled(self, K: CellComplex, r: int, maps: Maps, dtype: torch.dtype) -> Tensor:
-        scale = _scale(K, r, self.oriented, dtype)
-        return scale if maps is None else maps * scale.reshape(-1, *[1] * (maps.dim() - 1))
 
     def _check(self, K: CellComplex, x: Sequence[Tensor]) -> None:
         most = min(self.max_rank, K.rank)
