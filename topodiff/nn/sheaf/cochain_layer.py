@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -89,10 +90,9 @@ class SheafCochainLayer(nn.Module):
         Raises:
             ValueError: for cochains of too many ranks or of the wrong shape.
         """
-        dtype = x[0].dtype
-        maps = [
-            multiply(_scale(K, r, self.oriented, dtype), m) for r, m in self._maps(K, x).items()
-        ]
+        learnt = self._maps(K, x)
+        scale = partial(_scale, K, oriented=self.oriented, dtype=x[0].dtype)
+        maps = [multiply(scale(r), m) for r, m in learnt.items()]
         states = [t.unflatten(1, (self.family.stalk_dim, -1)) for t in x]
 
         def along(r: int, state: Tensor, up: bool) -> Tensor:
