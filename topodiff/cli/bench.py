@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from topodiff.cli.tables import MAX_THREADS, check_file
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.training import diffusion, diffusion_tuning, heterophily, heterophily_tuning
 from topodiff.training.node_benchmark import Key, NodeBenchmark, Summary, summarize
 from topodiff.training.results import RUNS, TRIALS, ResultsFile

@@ -20,7 +20,7 @@ from rich.text import Text
 from topodiff import plotting
 from topodiff.cli.progress import training_progress
 from topodiff.cli.tables import MAX_THREADS, interleave, number, prediction_columns, write_csv
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.molecules import MoleculeTable, column_split, random_split, read_table, scaffold_split
 from topodiff.molecules.splits import Split
 from topodiff.training import (

@@ -2,10 +2,10 @@
 
 from topodiff.complexes.batching import batch, unbatch
 from topodiff.complexes.build import canonical_edges
+from topodiff.complexes.cache import keep
 from topodiff.complexes.canonical import CanonicalForm, canonical_form
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
-from topodiff.complexes.kept import keep
 from topodiff.complexes.relations import Adjacency
 
 __all__ = [

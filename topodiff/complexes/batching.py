@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes.incidence import segment_positions
-from topodiff.complexes.whole import whole_numbers
+from topodiff.complexes.integers import whole_numbers
 
 if TYPE_CHECKING:
     from topodiff.complexes.complex import CellComplex

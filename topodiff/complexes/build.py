@@ -19,7 +19,7 @@ from topodiff.complexes.cells import (
 )
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
-from topodiff.complexes.whole import whole_number, whole_numbers
+from topodiff.complexes.integers import whole_number, whole_numbers
 from topodiff.kernels import enumerate as enumeration
 
 

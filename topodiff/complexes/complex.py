@@ -11,8 +11,8 @@ from torch import Tensor
 
 from topodiff.complexes import batching, cells, describe, homology, relations, storage, validation
 from topodiff.complexes.incidence import Incidence
+from topodiff.complexes.integers import whole_number
 from topodiff.complexes.relations import Adjacency
-from topodiff.complexes.whole import whole_number
 
 if TYPE_CHECKING:
     import scipy.sparse as sp

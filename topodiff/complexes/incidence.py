@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes.lasting import outlasting
+from topodiff.complexes.outlasting import outlasting
 
 
 class Incidence:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from topodiff.complexes.canonical import CanonicalForm, canonical_form, inverse_permutation
 from topodiff.complexes.complex import CellComplex
-from topodiff.complexes.whole import whole_numbers
+from topodiff.complexes.integers import whole_numbers
 
 
 def permute_vertices(

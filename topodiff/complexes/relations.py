@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from topodiff.complexes.incidence import Incidence, segment_positions
-from topodiff.complexes.lasting import outlasting
+from topodiff.complexes.outlasting import outlasting
 
 
 class Adjacency(NamedTuple):

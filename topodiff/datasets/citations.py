@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.datasets.nodes import NodeDataset, load_nodes
 
 NAMES = ("cora", "citeseer", "pubmed")

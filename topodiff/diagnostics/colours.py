@@ -16,7 +16,7 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.colours import Colours, colour_rows, refine
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.nn.features import check_finite
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex, keep
-from topodiff.complexes.lasting import outlasting
+from topodiff.complexes.outlasting import outlasting
 from topodiff.operators import LinearOperator
 
 NORMALIZATIONS = ("row", "col", "sym")

@@ -11,7 +11,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex
 from topodiff.complexes.build import simplicial_boundaries
 from topodiff.complexes.incidence import count_to_ptr, segment_positions
-from topodiff.complexes.whole import LARGEST, whole_number
+from topodiff.complexes.integers import LARGEST, whole_number
 from topodiff.liftings.base import Lifting, attach, register
 
 

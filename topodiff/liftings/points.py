@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import LARGEST, whole_number
+from topodiff.complexes.integers import LARGEST, whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import Lifting, attach, register, to_tensors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import LARGEST, whole_number
+from topodiff.complexes.integers import LARGEST, whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import (
     Lifting,

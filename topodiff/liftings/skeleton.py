@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.liftings.base import Lifting, register
 
 

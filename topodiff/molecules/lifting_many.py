@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.molecules import cache as disk
 from topodiff.molecules.arrays import LiftedArrays
 from topodiff.molecules.lift import Lifted, lift_all

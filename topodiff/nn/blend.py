@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex, keep
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.dynamics import (
     AttentionDiffusion,
     BeltramiFlow,

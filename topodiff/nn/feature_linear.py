@@ -11,7 +11,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from topodiff import kernels
 from topodiff.complexes.incidence import count_to_ptr
-from topodiff.complexes.lasting import outlasting, transformed
+from topodiff.complexes.outlasting import outlasting, transformed
 from topodiff.nn.dropout import check_probability, drop
 from topodiff.nn.features import alike, check_finite
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.kernels.activations import activate
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import Rows, drop_entries, sparse_rows

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.operators.algebra import Congruence
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.coboundary import Domain, Gram, complex_of, weighted_coboundary

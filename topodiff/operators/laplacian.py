@@ -10,7 +10,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.operators.algebra import Congruence, Product
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.blocks import VertexGram

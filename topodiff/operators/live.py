@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from topodiff.complexes.lasting import outlasting, transformed
+from topodiff.complexes.outlasting import outlasting, transformed
 
 Value = TypeVar("Value")
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from topodiff import kernels
 from topodiff.complexes.incidence import count_to_ptr, segment_positions
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.sheaves.maps import multiply, take, to_matrices
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.sheaves.maps import Maps, check_maps, inverse, multiply, take
 
 if TYPE_CHECKING:

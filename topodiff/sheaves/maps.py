@@ -11,7 +11,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from topodiff.complexes.lasting import transformed
+from topodiff.complexes.outlasting import transformed
 from topodiff.kernels.precision import at_least_single
 
 Maps = Tensor | None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.kernels import quaternions, rotations
 from topodiff.kernels.precision import at_least_single, full_precision
 from topodiff.kernels.skew import num_entries

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.incidence import Incidence
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.sheaves.maps import Maps, multiply
 from topodiff.sheaves.near_zero import null_space, rounding_tolerance
 

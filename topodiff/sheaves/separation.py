@@ -15,7 +15,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from topodiff.complexes.whole import whole_number, whole_numbers
+from topodiff.complexes.integers import whole_number, whole_numbers
 
 if TYPE_CHECKING:
     from topodiff.sheaves.sheaf import CellularSheaf

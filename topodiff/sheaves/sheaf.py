@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.sheaves import curvature, gauge, sections, separation, transport
 from topodiff.sheaves.maps import Maps, check_finite, check_maps, inverse, to_matrices
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.cells import cell_vertices
-from topodiff.complexes.whole import whole_numbers
+from topodiff.complexes.integers import whole_numbers
 from topodiff.kernels.precision import at_least_single
 from topodiff.sheaves.maps import inverse, multiply, take, to_matrices
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.complexes.lasting import outlasting, transformed
+from topodiff.complexes.outlasting import outlasting, transformed
 from topodiff.operators import LinearOperator
 
 _FEWEST_PRODUCTS = 16

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.solvers.law import Scalar, System, as_float
 from topodiff.solvers.problem import MOST_STEPS, Problem, is_finite
 from topodiff.solvers.solution import OK, Solution

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.operators import LinearOperator
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.law import Scalar, System, as_float

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff import __version__
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.molecules.features import VERSION
 from topodiff.nn.embedding import InChannels
 from topodiff.training import checkpoint

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_number
+from topodiff.complexes.integers import whole_number
 from topodiff.nn import CIN, GINE, FingerprintMLP
 from topodiff.nn.activation import NORMS
 from topodiff.nn.embedding import InChannels

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.complexes.whole import whole_numbers
+from topodiff.complexes.integers import whole_numbers
 from topodiff.training.targets import as_float
 
 

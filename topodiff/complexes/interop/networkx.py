@@ -11,7 +11,7 @@ from torch import Tensor
 
 from topodiff.complexes.build import canonical_edges, edge_boundary
 from topodiff.complexes.complex import CellComplex
-from topodiff.complexes.whole import LARGEST
+from topodiff.complexes.integers import LARGEST
 
 if TYPE_CHECKING:
     import networkx as nx

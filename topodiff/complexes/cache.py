@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar
 
 from topodiff.complexes.complex import CellComplex
-from topodiff.complexes.lasting import outlasting
+from topodiff.complexes.outlasting import outlasting
 
 T = TypeVar("T")
 
