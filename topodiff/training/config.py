@@ -48,7 +48,7 @@ class FitConfig:
     batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 1e-5
-    loss: str = "l2"
+    loss: str = "huber"
     schedule: str = "cosine"
     warmup: float = 0.1
     plateau_factor: float = 0.5
