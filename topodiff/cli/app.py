@@ -57,7 +57,7 @@ def _fail(message: str, code: int) -> None:
 
 @app.command(cls=many_values("--target-columns"))
 def train(
-    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file in UTF-8, also gzipped.")],
     out: Annotated[Path, typer.Option(help="Folder for the model and its results.")],
     target_columns: Annotated[
         list[str],
@@ -131,7 +131,7 @@ def train(
 @app.command()
 def predict(
     folder: Annotated[Path, typer.Argument(help="Folder written by topodiff train.")],
-    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file in UTF-8, also gzipped.")],
     out: Annotated[Path, typer.Option(help="CSV file for the predictions.")],
     smiles_column: Annotated[
         str | None, typer.Option(help="By default the column with smiles in its name.")

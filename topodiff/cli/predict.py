@@ -52,7 +52,7 @@ def write_predictions(
     if taken := [name for name in new if name in table.columns]:
         raise ValueError(f"the table has a column {taken[0]!r} already: rename it")
     prediction = predict_molecules(ensemble, table, num_workers)
-    values = dict(zip(table.row_numbers, interleave(*prediction), strict=True))
+    values = dict(zip(table.row_numbers, interleave(prediction, ensemble.targets), strict=True))
     reasons = {f.row: f.reason for f in table.failures}
     empty = [""] * (len(new) - 1)
     rows = [

@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
+from topodiff.training import Prediction
 from topodiff.training.files import check_writable, write_bytes
+from topodiff.training.targets import Targets
 
 MAX_THREADS = 1024  # torch starts as many as it is told to
 
@@ -33,17 +33,20 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def number(value: Tensor | float) -> str:
-    """Six significant digits; an empty cell for what is not a number."""
-    plain = float(value)
-    return f"{plain:.6g}" if math.isfinite(plain) else ""
+def number(value: float, scale: float) -> str:
+    """Six significant digits, or more of what is large beside the ``scale`` on which values of its
+    kind differ; an empty cell for what is not a number."""
+    if not math.isfinite(value):
+        return ""
+    more = math.ceil(math.log10(max(abs(value) / scale, 1.0)))
+    return f"{value:.{6 + more}g}"
 
 
-def interleave(mean: Tensor, std: Tensor) -> list[list[str]]:
+def interleave(prediction: Prediction, targets: Targets) -> list[list[str]]:
     """Per row: prediction and spread of the first target, of the second, ..."""
     return [
-        [number(v) for pair in zip(m, s, strict=True) for v in pair]
-        for m, s in zip(mean.tolist(), std.tolist(), strict=True)
+        [number(v, scale) for *pair, scale in zip(m, s, targets.std, strict=True) for v in pair]
+        for m, s in zip(prediction.mean.tolist(), prediction.std.tolist(), strict=True)
     ]
 
 

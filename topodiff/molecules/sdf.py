@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from rdkit import Chem
 
-from topodiff.molecules.files import SHOWN, Record, Source, TableError, is_utf8, open_text
+from topodiff.molecules.files import NOT_UTF8, SHOWN, Record, Source, TableError, is_utf8, open_text
 from topodiff.molecules.parse import MoleculeError, mol_from_block, silenced
 
 TITLE, SMILES = "title", "smiles"
 _SEPARATOR = re.compile(r"^\$\$\$\$.*\n?", re.MULTILINE)
-_PROPERTY = re.compile(r"^>.*?<([^>]*)>.*\n((?:.+\n?)*)", re.MULTILINE)
+_PROPERTY = re.compile(r"^>[^<\n]*<(.*)>.*\n((?:.+\n?)*)", re.MULTILINE)  # names may hold a >
 _END = re.compile(r"^M  END.*\n?", re.MULTILINE)
 
 
@@ -32,7 +33,8 @@ def read_sdf(path: Path) -> Source:
         line += part.count("\n") + 1
     if not parts:
         raise TableError(f"{path}: there is no molecule in the file")
-    rows = [dict(_PROPERTY.findall(part)) for _, part in parts]
+    properties = [_PROPERTY.findall(part) for _, part in parts]
+    rows = [dict(found) for found in properties]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     titles = [part.partition("\n")[0] for _, part in parts]
     if any(map(str.strip, titles)) and TITLE not in columns:
@@ -41,8 +43,9 @@ def read_sdf(path: Path) -> Source:
     named = SMILES not in columns
     records, smiles = [], []
     with silenced():
-        for (start, part), row in zip(parts, rows, strict=True):
+        for (start, part), row, found in zip(parts, rows, properties, strict=True):
             text, problem = _to_smiles(part)
+            problem = problem or _repeated([name for name, _ in found])
             smiles.append(text)
             fields = [row.get(name, "").strip() for name in columns]
             fields += [text] if named else []
@@ -52,12 +55,18 @@ def read_sdf(path: Path) -> Source:
 
 
 def _to_smiles(part: str) -> tuple[str, str | None]:
-    if not is_utf8(part):
-        return "", "bytes that are not UTF-8"
     end = _END.search(part)
     if end is None:
         return "", "mol block without 'M  END'"
+    block = part[: end.end()]
+    if not is_utf8(block.partition("\n")[2]):  # its title is handed on as it is
+        return "", NOT_UTF8
     try:
-        return Chem.MolToSmiles(mol_from_block(part[: end.end()])), None
+        return Chem.MolToSmiles(mol_from_block(block.encode(errors="replace").decode())), None
     except MoleculeError as error:
         return "", str(error)
+
+
+def _repeated(names: list[str]) -> str | None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    return f"the property {twice[0]!r} is given twice" if twice else None

@@ -70,12 +70,14 @@ class Targets:
         return torch.tensor([t == REGRESSION for t in self.tasks], device=device)
 
     def scale(self, y: Tensor) -> Tensor:
-        """Targets in their units -> what the outputs of a model are compared with."""
-        y = as_float(y)  # means and deviations are no integers
+        """Targets in their units -> what the outputs of a model are compared with, in float64: the
+        differences between large targets may be small."""
+        y = y.double()
         return (y - self._row(self.mean, y)) / self._row(self.std, y)
 
     def unscale(self, outputs: Tensor) -> Tensor:
-        """Outputs of a model (n, columns) -> values in units, or probabilities."""
+        """Outputs of a model (n, columns) -> values in units, or probabilities, in float64."""
+        outputs = outputs.double()
         values = outputs * self._row(self.std, outputs) + self._row(self.mean, outputs)
         return torch.where(self.is_regression(outputs.device), values, outputs.sigmoid())
 
@@ -86,7 +88,7 @@ class Targets:
         the bend at half a standard deviation; classification: cross entropy.
         """
         known = scaled.isfinite()
-        target = torch.where(known, scaled, outputs.detach())
+        target = torch.where(known, scaled.to(outputs.dtype), outputs.detach())
         if kind == "l2":
             loss = F.mse_loss(outputs, target, reduction="none")
         elif kind == "l1":
@@ -114,11 +116,6 @@ class Targets:
     @staticmethod
     def _row(values: Sequence[float], like: Tensor) -> Tensor:
         return torch.tensor(values, dtype=like.dtype, device=like.device)
-
-
-def as_float(y: Tensor) -> Tensor:
-    """``y`` in a precision in which targets can be scaled: float32 unless it is float64."""
-    return y if y.dtype == torch.float64 else y.float()
 
 
 def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, float, float]:
