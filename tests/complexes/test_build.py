@@ -111,6 +111,7 @@ def test_self_loops_can_be_dropped():
         ((3, torch.tensor([[0, 1, 2]])), r"shape \(2, E\), got \(1, 3\)"),
         ((-1, TRIANGLE), "num_vertices must be a whole number >= 0, got -1"),
         ((2.5, TRIANGLE), "num_vertices"),
+        ((3.0, TRIANGLE), "num_vertices must be a whole number >= 0, got 3.0"),
         ((float("nan"), TRIANGLE), "num_vertices must be a whole number >= 0, got nan"),
         ((float("inf"), TRIANGLE), "num_vertices .* got inf"),
         (("three", TRIANGLE), "num_vertices .* got 'three'"),

@@ -67,11 +67,11 @@ def from_pyg(data: Data, *, conflicts: str = "error", self_loops: str = "error")
 
 
 def _split_targets(
-    y: Tensor | None, num_graphs: int, num_nodes: int
+    y: Any, num_graphs: int, num_nodes: int
 ) -> tuple[Tensor | None, dict[int, Tensor]]:
     if y is None:
         return None, {}
-    y = y.reshape(1) if y.dim() == 0 else y
+    y = torch.atleast_1d(torch.as_tensor(y))  # Data holds numbers as well
     if y.shape[0] == num_graphs:
         return y, {}
     if y.shape[0] == num_nodes:
