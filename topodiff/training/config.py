@@ -7,6 +7,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from topodiff.complexes.integers import whole_number
@@ -69,12 +70,12 @@ class FitConfig:
         whole_number("plateau_patience", self.plateau_patience, 0)
         whole_number("seed", self.seed, 0, MAX_SEED)
         for name in ("learning_rate", "weight_decay", "clip", "minimal_rate"):
-            if not 0 <= getattr(self, name) < math.inf:
+            if not 0 <= _number(name, getattr(self, name)) < math.inf:
                 raise ValueError(f"{name} is finite and not negative, got {getattr(self, name)}")
         for name in ("warmup", "average"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= _number(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} is in [0, 1), got {getattr(self, name)}")
-        if not 0 < self.plateau_factor < 1:
+        if not 0 < _number("plateau_factor", self.plateau_factor) < 1:
             raise ValueError(f"plateau_factor is in (0, 1), got {self.plateau_factor}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,6 +97,12 @@ def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
             near = difflib.get_close_matches(name, known, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
             raise ValueError(f"there is no {what} {name!r}; {hint}")
+
+
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is a number, got {value!r}")
+    return value
 
 
 def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
