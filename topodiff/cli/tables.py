@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import math
 from collections.abc import Iterable, Sequence
@@ -25,12 +26,16 @@ def check_file(out: Path) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file; bytes of the input that were not UTF-8 come out as they were."""
+    """Write a CSV file, with tabs where its name ends in .tsv, gzipped where it ends in .gz; bytes
+    of the input that were not UTF-8 come out as they were."""
+    name = path.name.lower()
+    delimiter = "\t" if name.removesuffix(".gz").endswith(".tsv") else ","
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    content = text.getvalue().encode("utf-8", "surrogateescape")
+    write_bytes(path, gzip.compress(content) if name.endswith(".gz") else content)
 
 
 def number(value: float, scale: float) -> str:

@@ -92,7 +92,7 @@ def train_command(
     console.print(table.summary(), markup=False, highlight=False)
     split = _split(table, settings)
     config = settings.training
-    check_trainable(table, split, config)
+    targets = check_trainable(table, split, config)
     samples = molecule_samples(table, config.descriptors, num_workers)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
@@ -105,6 +105,7 @@ def train_command(
                     split,
                     config,
                     samples=samples,
+                    targets=targets,
                     folder=out,
                     resume=resume,
                     on_epoch=on_epoch,

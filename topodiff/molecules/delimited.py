@@ -107,16 +107,26 @@ def _next_record(lines: _Lines, delimiter: str) -> Record:
     return Record(start, fields, problem, "".join(taken).rstrip("\r\n")[: SHOWN + 1])
 
 
-def read_delimited(path: Path, smiles_column: str | None) -> Source:
-    """All rows of a file with a header; rows of another width carry a problem."""
-    records = list(read_records(path))
-    if not records:
+def read_header(path: Path) -> list[str]:
+    """The names of the columns; nothing below them is read."""
+    return _columns(read_records(path), path)
+
+
+def _columns(records: Iterator[Record], path: Path) -> list[str]:
+    header = next(records, None)
+    if header is None:
         raise TableError(f"{path}: the file is empty")
-    header = records.pop(0)
     problem = header.problem or (None if all(map(is_utf8, header.fields)) else NOT_UTF8)
     if problem:
         raise TableError(f"{path}: line {header.line} (the header): {problem}")
-    columns = [name.strip() for name in header.fields]
+    return [name.strip() for name in header.fields]
+
+
+def read_delimited(path: Path, smiles_column: str | None) -> Source:
+    """All rows of a file with a header; rows of another width carry a problem."""
+    stream = read_records(path)
+    columns = _columns(stream, path)
+    records = list(stream)
     if not records:
         raise TableError(f"{path}: there is a header (columns {columns}) and no row below it")
     place = _find_smiles(columns, smiles_column, path)

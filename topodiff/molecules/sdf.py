@@ -24,15 +24,7 @@ def read_sdf(path: Path) -> Source:
     is ``smiles``, of the molecule as RDKit writes it; unless a property has that name. Coordinates
     are not kept.
     """
-    with open_text(path) as stream:
-        text = stream.read().replace("\r\n", "\n").replace("\r", "\n")
-    parts, line = [], 1
-    for part in _SEPARATOR.split(text):
-        if part.strip():
-            parts.append((line, part))
-        line += part.count("\n") + 1
-    if not parts:
-        raise TableError(f"{path}: there is no molecule in the file")
+    parts = _parts(path)
     properties = [_PROPERTY.findall(part) for _, part in parts]
     rows = [dict(found) for found in properties]
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -52,6 +44,26 @@ def read_sdf(path: Path) -> Source:
             records.append(Record(start, fields, problem, ",".join(fields)[: SHOWN + 1]))
     columns += [SMILES] if named else []
     return Source(columns, records, smiles, None)
+
+
+def read_properties(path: Path) -> list[str]:
+    """The names of all properties, in order of appearance."""
+    found = (name for _, part in _parts(path) for name, _ in _PROPERTY.findall(part))
+    return list(dict.fromkeys(found))
+
+
+def _parts(path: Path) -> list[tuple[int, str]]:
+    """The line on which each record starts, and its text."""
+    with open_text(path) as stream:
+        text = stream.read().replace("\r\n", "\n").replace("\r", "\n")
+    parts, line = [], 1
+    for part in _SEPARATOR.split(text):
+        if part.strip():
+            parts.append((line, part))
+        line += part.count("\n") + 1
+    if not parts:
+        raise TableError(f"{path}: there is no molecule in the file")
+    return parts
 
 
 def _to_smiles(part: str) -> tuple[str, str | None]:

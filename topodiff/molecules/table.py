@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.molecules.delimited import read_delimited
+from topodiff.molecules.delimited import read_delimited, read_header
 from topodiff.molecules.files import (
     NOT_UTF8,
     SHOWN,
@@ -23,7 +23,7 @@ from topodiff.molecules.files import (
     position,
 )
 from topodiff.molecules.lifting_many import lift_many
-from topodiff.molecules.sdf import read_sdf
+from topodiff.molecules.sdf import read_properties, read_sdf
 from topodiff.molecules.settings import LiftSettings
 from topodiff.molecules.target_cells import CLASSES, holds_classes, target_number
 
@@ -123,13 +123,24 @@ def read_table(
     path = Path(path)
     options = LiftSettings(**settings)  # type: ignore[arg-type]
     wanted = [target_columns] if isinstance(target_columns, str) else list(target_columns or ())
-    sdf = path.name.lower().removesuffix(".gz").endswith((".sdf", ".sd"))
+    sdf = _is_sdf(path)
     if sdf and smiles_column is not None:
         raise ValueError(f"{path}: an SDF has no SMILES column; leave out {smiles_column!r}")
     source = read_sdf(path) if sdf else read_delimited(path, smiles_column)
     table = _lift_rows(source, path, wanted, options, num_workers, cache, progress)
     _refuse(table, strict, path)
     return table
+
+
+def column_names(path: str | Path) -> list[str]:
+    """The columns that :func:`read_table` will find in a delimited file, the properties in an SDF;
+    no molecule is read."""
+    path = Path(path)
+    return read_properties(path) if _is_sdf(path) else read_header(path)
+
+
+def _is_sdf(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith((".sdf", ".sd"))
 
 
 def table_from_smiles(
