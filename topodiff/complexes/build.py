@@ -21,6 +21,7 @@ from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
 from topodiff.complexes.integers import whole_number, whole_numbers
 from topodiff.kernels import enumerate as enumeration
+from topodiff.kernels.checks import check_choice
 
 
 def canonical_edges(
@@ -40,8 +41,7 @@ def canonical_edges(
     Raises:
         ValueError: for a wrong shape, a vertex out of range, a self-loop (unless dropped).
     """
-    if self_loops not in ("error", "drop"):
-        raise ValueError(f'self_loops is "error" or "drop", got {self_loops!r}')
+    check_choice("self_loops", self_loops, ("error", "drop"))
     edge_index = torch.as_tensor(edge_index)
     if edge_index.numel() == 0:
         empty = torch.zeros(2, 0, dtype=torch.long)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from topodiff.kernels.checks import check_choice
+
 VERSION = 3
 
 OTHER = "other"
@@ -102,6 +104,5 @@ FEATURES = {
 
 def feature_set(name: str) -> FeatureSet:
     """The feature set of that name; ValueError lists the names there are."""
-    if name not in FEATURES:
-        raise ValueError(f"features must be one of {sorted(FEATURES)}, got {name!r}")
+    check_choice("features", name, FEATURES)
     return FEATURES[name]

@@ -12,7 +12,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.colours import Colours, colour_boundaries, colour_pairs, colour_rows
 from topodiff.complexes.integers import whole_number, whole_numbers
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.features import alike, check_finite
 from topodiff.nn.messages import boundary_sum
 from topodiff.nn.reset import reset_children

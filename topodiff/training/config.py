@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.checks import check_choice
 from topodiff.training.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from topodiff.training.targets import LOSSES
 
@@ -62,9 +63,9 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _choice("loss", self.loss, LOSSES)
-        _choice("schedule", self.schedule, SCHEDULES)
-        _choice("metric", self.metric, METRICS)
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("metric", self.metric, METRICS)
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
             whole_number(name, getattr(self, name), least)
         whole_number("plateau_patience", self.plateau_patience, 0)
@@ -103,8 +104,3 @@ def _number(name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is a number, got {value!r}")
     return value
-
-
-def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}")

@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from topodiff.kernels.checks import check_choice
+
 REGRESSION, CLASSIFICATION = "regression", "classification"
+TASKS = ("auto", REGRESSION, CLASSIFICATION)
 LOSSES = ("l1", "l2", "huber")
 
 
@@ -120,6 +123,7 @@ class Targets:
 
 def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, float, float]:
     """(task, mean, std) of one column of targets; ``every`` has those that are not trained on."""
+    check_choice("task", task, TASKS)
     values = column[column.isfinite()]
     if values.numel() == 0:
         raise ValueError(f"target {name!r} has no value among the training rows")
@@ -128,8 +132,6 @@ def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, f
     if task == "auto":
         task = CLASSIFICATION if binary else REGRESSION
         _warn_of_two_values(every, name, binary)
-    if task not in (REGRESSION, CLASSIFICATION):
-        raise ValueError(f"task is auto, regression or classification, got {task!r}")
     if task == CLASSIFICATION and not binary:
         bad = strange[0].item()
         raise ValueError(f"target {name!r} is to be classified and needs 0 or 1, got {bad:g}")
