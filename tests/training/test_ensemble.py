@@ -165,6 +165,8 @@ def test_settings_have_known_names():
         TrainConfig.from_dict({"model": {"hiden_channels": 3}})
     with pytest.raises(ValueError, match="no norm 'foo'; known: batch, clipped, layer, none"):
         ModelConfig(norm="foo")
+    with pytest.raises(TypeError, match="dropout is a number, got '0'"):
+        ModelConfig(dropout="0")
     with pytest.raises(ValueError, match="no readout 'max'; known: sum, mean"):
         ModelConfig(readout="max")
     with pytest.raises(ValueError, match="members must be a whole number >= 1, got 0"):

@@ -281,6 +281,11 @@ def test_settings_are_checked(options, problem):
         NodeFitConfig(**options)
 
 
+def test_rates_are_numbers():
+    with pytest.raises(TypeError, match="learning rate or weight decay is a number, got '1e-3'"):
+        NodeFitConfig(learning_rate="1e-3")
+
+
 def test_divergence_is_reported(data):
     K, y, train, valid, _ = data
     config = NodeFitConfig(epochs=50, learning_rate=1e30, weight_decay=0.0)

@@ -71,12 +71,12 @@ class FitConfig:
         whole_number("plateau_patience", self.plateau_patience, 0)
         whole_number("seed", self.seed, 0, MAX_SEED)
         for name in ("learning_rate", "weight_decay", "clip", "minimal_rate"):
-            if not 0 <= _number(name, getattr(self, name)) < math.inf:
+            if not 0 <= check_number(name, getattr(self, name)) < math.inf:
                 raise ValueError(f"{name} is finite and not negative, got {getattr(self, name)}")
         for name in ("warmup", "average"):
-            if not 0 <= _number(name, getattr(self, name)) < 1:
+            if not 0 <= check_number(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} is in [0, 1), got {getattr(self, name)}")
-        if not 0 < _number("plateau_factor", self.plateau_factor) < 1:
+        if not 0 < check_number("plateau_factor", self.plateau_factor) < 1:
             raise ValueError(f"plateau_factor is in (0, 1), got {self.plateau_factor}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +100,8 @@ def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
             raise ValueError(f"there is no {what} {name!r}; {hint}")
 
 
-def _number(name: str, value: Any) -> Any:
+def check_number(name: str, value: Any) -> Any:
+    """``value``; TypeError unless it is a number."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is a number, got {value!r}")
     return value

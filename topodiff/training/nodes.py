@@ -18,6 +18,7 @@ from topodiff.complexes.integers import whole_number
 from topodiff.kernels.checks import check_choice
 from topodiff.nn import ContinuousModel
 from topodiff.training import checkpoint
+from topodiff.training.config import check_number
 from topodiff.training.inference import device_of
 from topodiff.training.metrics import metric
 from topodiff.training.node_checks import check_nodes, check_outputs
@@ -68,7 +69,7 @@ class NodeFitConfig:
         for name, least in (("epochs", 1), ("patience", 0), ("seed", 0)):
             whole_number(name, getattr(self, name), least)
         for value in (self.learning_rate, self.weight_decay, *self.decays.values()):
-            if not 0 <= value < math.inf:
+            if not 0 <= check_number("a learning rate or weight decay", value) < math.inf:
                 raise ValueError(
                     f"learning rate and weight decays are finite and not negative, got {value}"
                 )
