@@ -1,13 +1,16 @@
 """The commands where something is odd: names, folders, versions, terminals."""
 
+import gzip
 import io
 import os
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 
 import pytest
-from commands import FAST, SMILES, one_line, run, train, write
+from commands import FAST, SMILES, one_line, read, run, train, write
+from rdkit import Chem
 
 from topodiff import plotting
 from topodiff.cli.app import main
@@ -118,6 +121,76 @@ def test_terminals_of_ascii_alone(monkeypatch):
     main()
     screen.flush()
     assert screen.buffer.getvalue() == b"?\n"
+
+
+def test_warnings_are_one_line(monkeypatch, capsys):
+    monkeypatch.setattr("topodiff.cli.app.app", lambda: warnings.warn("a\n  b", stacklevel=1))
+    before = warnings.showwarning
+    main()
+    assert capsys.readouterr().err == "warning: a b\n"
+    assert warnings.showwarning is before
+
+
+def test_two_values_are_warned_of_once(tmp_path, recwarn):
+    rows = [[s, 1 + (len(s) > 3)] for s in SMILES]
+    table = write(tmp_path / "t.csv", ["smiles", "grade"], rows)
+    warnings.simplefilter("always")
+    done = train(table, tmp_path / "out", "--no-descriptors", target="grade")
+    assert done.exit_code == 0, done.output
+    assert [str(w.message)[:35] for w in recwarn] == ["target 'grade' holds but two values"]
+
+
+@pytest.mark.parametrize("name", ["p.tsv", "p.csv.gz", "p.tsv.gz"])
+def test_predictions_are_written_as_the_name_of_the_file_says(trained, tmp_path, name):
+    table = write(tmp_path / "t.csv", ["smiles", "note"], [["CCO", "a, b"]])
+    out = tmp_path / name
+    assert run("predict", trained, table, "--out", out).exit_code == 0
+    content = gzip.decompress(out.read_bytes()) if name.endswith(".gz") else out.read_bytes()
+    header, row, _ = content.decode().split("\n")
+    assert header.split("\t" if ".tsv" in name else ",")[:3] == ["smiles", "note", "size_predicted"]
+    assert row.startswith("CCO\ta, b\t" if ".tsv" in name else 'CCO,"a, b",')
+
+
+def test_two_models_one_after_another(trained, tmp_path, monkeypatch):
+    ensemble = Ensemble.load(trained)
+    names = tuple(f"{name} too" for name in ensemble.targets.names)
+    replace(ensemble, targets=replace(ensemble.targets, names=names)).save(tmp_path)
+    table = write(tmp_path / "t.csv", ["smiles"], [["CCO"], ["C1CC"]])
+    first, second = tmp_path / "1.csv", tmp_path / "2.csv"
+    assert run("predict", trained, table, "--out", first).exit_code == 0
+    done = run("predict", tmp_path, first, "--out", second)
+    assert done.exit_code == 0, done.output
+    good, bad = read(second)
+    assert [*good][-5:] == [f"{n}_{w}" for n in names for w in ("predicted", "std")] + ["failure"]
+    assert [*good].count("failure") == 1
+    assert good["size_predicted"]
+    assert good["size too_predicted"] == good["size_predicted"]
+    assert "unclosed ring" in bad["failure"]
+    monkeypatch.setattr("topodiff.cli.predict.read_table", None)  # refused before it is read
+    assert "has a column 'size_predicted' already" in one_line(
+        run("predict", trained, first, "--out", second)
+    )
+    own = write(tmp_path / "own.csv", ["smiles", "failure"], [["C", "cracks"]])
+    assert "has a column 'failure' already" in one_line(
+        run("predict", trained, own, "--out", second)
+    )
+    sdf = tmp_path / "own.sdf"
+    sdf.write_text(f"{Chem.MolToMolBlock(Chem.MolFromSmiles('C'))}>  <failure>\n1\n\n$$$$\n")
+    assert "has a column 'failure' already" in one_line(
+        run("predict", trained, sdf, "--out", second)
+    )
+
+
+def test_cells_are_written_with_their_digits(tmp_path):
+    rows = [[s, f"{-19444 + len(s) / 1000:.4f}"] for s in SMILES]
+    table = write(tmp_path / "t.csv", ["smiles", "E"], rows)
+    done = train(table, tmp_path / "out", "--no-descriptors", target="E")
+    assert done.exit_code == 0, done.output
+    tested = read(tmp_path / "out" / "test_predictions.csv")
+    assert {row["E"] for row in tested} <= {row[1] for row in rows}
+    assert len({row["E_predicted"] for row in tested}) == len(tested)
+    assert all(len(row["E_predicted"]) > len("-19444.001") for row in tested)
+    assert all(float(row["E_std"]) > 0 for row in tested)
 
 
 def test_resuming_what_was_killed_at_its_first_file(table, tmp_path):

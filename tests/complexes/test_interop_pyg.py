@@ -118,6 +118,10 @@ def test_targets_of_graphs_and_of_vertices(y, graph_level, vertex_level):
     assert torch.equal(to_pyg(complex).y.reshape(-1), y.reshape(-1))
 
 
+def test_a_target_may_be_a_plain_number():
+    assert from_pyg(Data(edge_index=PATH, num_nodes=3, y=1.5)).y.tolist() == [1.5]
+
+
 def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match=r"y has shape \(2,\).*must be 1 .* or 3"):
         from_pyg(Data(edge_index=PATH, num_nodes=3, y=torch.zeros(2)))
@@ -134,7 +138,7 @@ def test_what_does_not_fit_is_named():
         from_pyg(Data(edge_index=PATH, num_nodes=2))
     with pytest.raises(ValueError, match="for 4 edges"):
         from_pyg(Data(edge_index=PATH, num_nodes=3, edge_attr=torch.zeros(2, 1)))
-    with pytest.raises(ValueError, match='"error" or "mean"'):
+    with pytest.raises(ValueError, match="conflicts must be one of error, mean; got 'sum'"):
         from_pyg(Data(edge_index=PATH, num_nodes=3), conflicts="sum")
     with pytest.raises(ValueError, match="union of no complexes"):
         to_pyg(torus_7().select([]))

@@ -109,5 +109,5 @@ def test_unknown_names():
         load_citations("cora", "random", 0)
     with pytest.raises(ValueError, match="citation graphs"):
         load_citations("texas", "random")
-    with pytest.raises(ValueError, match="one of \\('planetoid', 'fixed', 'random'\\)"):
+    with pytest.raises(ValueError, match="one of planetoid, fixed, random; got"):
         load_citations(citations.NAMES[0], "geom")

@@ -144,6 +144,9 @@ def test_what_is_not_a_graph_is_refused(lifting, graph, error, message):
         (lambda: td.liftings.RingLifting(6, max_rings=2**70), "max_rings .* from 0 to 92"),
         (lambda: td.liftings.CliqueLifting(2, max_cells=2**70), "max_cells .* from 0 to 92"),
         (lambda: td.liftings.CliqueLifting(2**40), "max_rank .* from 1 to 1000"),
+        (lambda: td.liftings.NeighborhoodLifting(1001), "max_rank .* from 1 to 1000"),
+        (lambda: td.liftings.VietorisRipsLifting(1.0, 1001), "max_rank .* from 1 to 1000"),
+        (lambda: td.liftings.AlphaLifting(max_rank=1001), "max_rank .* from 1 to 1000"),
     ],
 )
 def test_impossible_options_are_refused_at_once(build, message):

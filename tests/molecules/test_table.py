@@ -20,16 +20,15 @@ def test_columns_targets_and_rows(write):
     table = read_table(write(GOOD), target_columns=["logS"])
     assert table.smiles == ["CCO", "c1ccccc1", "C"]
     assert table.complexes.num_complexes == len(table) == 3
-    assert table.y.dtype == torch.float32
-    assert torch.equal(table.y.nan_to_num(9), torch.tensor([[-0.5], [9], [1e-3]]))
-    assert torch.equal(table.complexes.y.nan_to_num(9), table.y.nan_to_num(9))
+    assert table.y.nan_to_num(9).tolist() == [[-0.5], [9], [1e-3]]
+    assert torch.equal(table.complexes.y.nan_to_num(9), table.y.float().nan_to_num(9))
     assert table.columns == ["smiles", "logS", "name"]
     assert table.rows[1] == ["c1ccccc1", "", "benzene"]
     assert table.column("name") == ["ethanol", "benzene", "methane"]
     assert table.lines == [2, 3, 4]
     assert table.row_numbers == [0, 1, 2]
     assert not table.failures
-    assert table.complexes[0].equals(td.from_smiles("CCO").replace(y=table.y[:1]))
+    assert table.complexes[0].equals(td.from_smiles("CCO").replace(y=table.y[:1].float()))
 
 
 @pytest.mark.parametrize(
@@ -120,6 +119,8 @@ BAD_FILES = [
     (b"PK\x03\x04" + bytes(99), "an Excel workbook or zip archive; save the table as CSV"),
     (b"\xd0\xcf\x11\xe0" + bytes(99), "an Excel workbook"),
     ("smiles,y\nC,1\n".encode("utf-16"), "line 1 is UTF-16"),
+    (b"smiles,y,\xb5\nC,1,2\n", "line 1 .the header.: bytes that are not UTF-8 .save"),
+    (b"smiles,y\n\xb5,1\n", "1 of 1 as bytes that are not UTF-8 .save the file as UTF-8.\n"),
     (b'"smiles,y\nC,1\n', "line 1 .the header.: a quote opens and never closes"),
     (gzip.compress(GOOD.encode() * 1000)[:-20], "damaged gzip"),
     (gzip.compress(b""), "the file is empty"),
@@ -176,38 +177,6 @@ def test_failures_show_the_row_as_it_stands_in_the_file(write):
     )
 
 
-def test_tables_from_lists(write):
-    smiles = ["CCO", "C(", "C", "CC"]
-    targets = {"logS": [-0.5, 1, None, math.nan], "toxic": ["yes", "no", True, 0]}
-    table = td.molecules.table_from_smiles(smiles, targets, max_ring_size=7)
-    rows = ["CCO,-0.5,yes", "C(,1,no", "C,,yes", "CC,nan,no"]
-    path = write("\n".join(["smiles,logS,toxic", *rows]))
-    same = read_table(path, target_columns=["logS", "toxic"], max_ring_size=7)
-    assert table.complexes.equals(same.complexes)
-    assert table.y.nan_to_num(9).equal(same.y.nan_to_num(9))
-    assert table.smiles == same.smiles == ["CCO", "C", "CC"]
-    assert table.columns == same.columns
-    assert table.settings == same.settings
-    assert [f.line for f in table.failures] == [2]
-    alone = td.molecules.table_from_smiles(smiles)
-    assert alone.y is None
-    assert alone.column("smiles") == ["CCO", "C", "CC"]
-    assert len(td.molecules.table_from_smiles([], {"y": []})) == 0
-
-
-def test_lists_that_are_no_table_say_why():
-    table_from_smiles = td.molecules.table_from_smiles
-    for smiles in ("CCO", ["CCO", None]):
-        with pytest.raises(TypeError, match="a sequence of SMILES strings"):
-            table_from_smiles(smiles)
-    with pytest.raises(ValueError, match="2 SMILES and 1 values of 'y'"):
-        table_from_smiles(["C", "CC"], {"y": [1]})
-    with pytest.raises(TableError, match="no row is usable, 1 of 1 as SMILES Parse Error"):
-        table_from_smiles(["C("], {"y": [1]})
-    with pytest.raises(TableError, match="line 1: "):
-        table_from_smiles(["C("], strict=True)
-
-
 def test_columns_by_name(write):
     path = write("mol,canonical_SMILES,t 1,t 2\nx,C,1,2\ny,CC,,3\n")
     table = read_table(path, target_columns=["t 2", "t 1"])
@@ -225,6 +194,23 @@ def test_an_open_quote_costs_one_row(write):
     table = read_table(write("smiles,y\n" + "\n".join(rows)), target_columns="y")
     assert len(table) == 499
     assert [f.line for f in table.failures] == [5]
+
+
+def test_blank_lines_are_empty_cells_of_a_single_column(write):
+    table = read_table(write("\nsmiles\nC\n\n\nCC\n\n\n"))
+    assert table.rows == [["C"], [""], [""], ["CC"]]
+    assert [(f.line, f.reason) for f in table.failures] == [
+        (4, "empty SMILES"),
+        (5, "empty SMILES"),
+    ]
+
+
+def test_bytes_that_are_not_utf8_matter_where_they_are_read(write):
+    path = write("smiles,y,note\nC,1,für\nCC,ü,\nC,2,ü\n".encode("latin-1"))
+    table = read_table(path, target_columns="y")
+    assert [f.line for f in table.failures] == [3]
+    assert "not UTF-8 (save the file as UTF-8)" in table.failures[0].reason
+    assert table.column("note")[0].encode(errors="surrogateescape") == b"f\xfcr"
 
 
 def test_a_quoted_field_may_hold_line_breaks(write):
@@ -254,52 +240,6 @@ def test_delimiters_inside_quotes_do_not_count(write):
     assert table.columns == ["smiles", "logS (mol/L; pH 7; 25 C)"]
     assert read_table(write('smiles;"a,""b"",c"\nC;1\n')).columns == ["smiles", 'a,"b",c']
     assert read_table(write('smiles;1" a;2" b,c\nC;1;2\n')).columns == ["smiles", '1" a', '2" b,c']
-
-
-def sdf(*mols):
-    blocks = []
-    for mol, properties in mols:
-        fields = "".join(f">  <{k}>\n{v}\n\n" for k, v in properties.items())
-        blocks.append(f"{mol if isinstance(mol, str) else Chem.MolToMolBlock(mol)}{fields}$$$$\n")
-    return "".join(blocks)
-
-
-@pytest.mark.parametrize("name", ["m.sdf", "m.sdf.gz"])
-def test_sdf(write, name):
-    ethanol, benzene = map(Chem.MolFromSmiles, ("CCO", "c1ccccc1"))
-    broken = Chem.MolToMolBlock(ethanol).replace(" C ", " Qq", 1)
-    text = sdf((ethanol, {"logS": "1.5", "id": "a"}), (broken, {"logS": "2"}), (benzene, {}))
-    content = gzip.compress(text.encode()) if name.endswith("gz") else text
-    table = read_table(write(content, name), target_columns="logS")
-    assert table.smiles == ["CCO", "c1ccccc1"]
-    assert table.columns == ["logS", "id", "smiles"]
-    assert table.rows == [["1.5", "a", "CCO"], ["2", "", ""], ["", "", "c1ccccc1"]]
-    assert table.y[0].item() == 1.5
-    assert math.isnan(table.y[1])
-    [failure] = table.failures
-    assert failure.row == 1
-    assert failure.line == text.split("$$$$\n")[0].count("\n") + 2
-
-
-def test_sdf_titles(write):
-    methane = Chem.MolToMolBlock(Chem.MolFromSmiles("C"))
-    named = "  aspirin " + methane
-    table = read_table(
-        write(sdf((methane, {"y": "1"}), (named, {}), ("odd" + methane[:9], {})), "m.sdf")
-    )
-    assert table.columns == ["title", "y", "smiles"]
-    assert table.rows == [["", "1", "C"], ["aspirin", "", "C"], ["odd", "", ""]]
-    own = {"y": "1", "title": "acid", "smiles": "mine"}
-    table = read_table(write(sdf((named, own), (named, {})), "m.sdf"))
-    assert table.columns == ["y", "title", "smiles"]
-    assert table.rows == [["1", "acid", "mine"], ["", "", ""]]
-
-
-def test_sdf_without_molecules(write):
-    with pytest.raises(TableError, match="no molecule"):
-        read_table(write("\n\n", "m.sdf"))
-    table = read_table(write("nonsense\n$$$$\n", "m.sdf"))
-    assert [f.reason for f in table.failures] == ["mol block without 'M  END'"]
 
 
 ROWS_AND_FAILURES = {

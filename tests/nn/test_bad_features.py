@@ -172,6 +172,34 @@ def test_fingerprints_of_narrow_integers(dtype):
     assert torch.equal(model(narrow), model(K))
 
 
+def test_fingerprints_of_bonds_that_have_no_features():
+    K = td.from_smiles("CCO")
+    model = td.nn.FingerprintMLP(td.molecules.feature_set("full").in_channels, 6, 2).eval()
+    assert model(K).shape == (1, 2)
+    with pytest.raises(ValueError, match="features on the 1-cells, but the complex has none"):
+        model(K.replace(x={0: K.x[0]}))
+
+
+def test_sizes_of_fingerprints_are_checked():
+    for sizes, message in {
+        (1.5, 2): "size must be a whole number >= 1, got 1.5",
+        (0, 2): "size must be a whole number >= 1, got 0",
+        (8, 0.5): "radius must be a whole number >= 0, got 0.5",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            td.nn.CircularFingerprint(*sizes)
+    with pytest.raises(ValueError, match="hidden_channels must be a whole number >= 1, got 0"):
+        td.nn.FingerprintMLP({0: (3,)}, 0, 2)
+    with pytest.raises(ValueError, match="num_layers must be a whole number >= 0, got -1"):
+        td.nn.FingerprintMLP({0: (3,)}, 6, 2, -1)
+
+
+@pytest.mark.parametrize("kind", [CIN, SIN, GIN, GINE])
+def test_numbers_of_features_may_be_those_of_numpy(kind):
+    model = kind({0: np.int64(4)}, 8, 1)
+    assert model.embedding.features["0"].extra_repr() == "4, 8"
+
+
 def test_fingerprints_of_categories_that_are_none():
     K, model = complex_for("fingerprint"), MODELS["fingerprint"]()
     with pytest.raises(ValueError, match=r"row 0, column 0 holds category 5; there are 3"):

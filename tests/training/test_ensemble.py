@@ -6,8 +6,6 @@ import torch
 from small import samples
 
 import topodiff as td
-from topodiff.molecules import Split
-from topodiff.molecules.descriptors import NAMES, descriptors
 from topodiff.nn import NormActivation
 from topodiff.training import (
     Ensemble,
@@ -17,11 +15,8 @@ from topodiff.training import (
     TrainConfig,
     build_model,
     checkpoint,
-    predict_molecules,
     train_ensemble,
-    train_molecules,
 )
-from topodiff.training import molecules as training_molecules
 
 SMALL = TrainConfig(
     model=ModelConfig("cin", hidden_channels=4, num_layers=1), fit=FitConfig(epochs=2), members=2
@@ -84,6 +79,8 @@ def test_features_must_match():
     (ensemble, _), _ = trained()
     with pytest.raises(ValueError, match="made for complexes without features"):
         ensemble.predict(samples(5, features=1))
+    with pytest.raises(TypeError, match=r"takes Samples, got CellComplex: .*topodiff\.batch"):
+        ensemble.predict(td.from_smiles("CCO"))
 
 
 def test_scaled_features_are_bounded_standardised_and_finite():
@@ -126,87 +123,6 @@ def test_clipped_norm_is_batch_norm_in_training_and_bounded_in_evaluation():
     torch.testing.assert_close(clipped(far)[0, :2], torch.tensor([8.0, -8.0]))
 
 
-def write_table(path):
-    rows = [f"{'C' * n}{end},{n}" for n in range(1, 9) for end in ("O", "N", "Cl")]
-    path.write_text("\n".join(["smiles,n", *rows]))
-    return path
-
-
-def test_molecules_must_be_lifted_as_in_training(tmp_path):
-    path = write_table(tmp_path / "t.csv")
-    table = td.read_table(path, "smiles", "n", max_ring_size=7)
-    split = Split(list(range(16)), list(range(16, 20)), list(range(20, 24)))
-    config = replace(SMALL, descriptors=False)
-    ensemble, _ = train_molecules(table, split, config)
-    assert predict_molecules(ensemble, table).mean.shape == (24, 1)
-    with pytest.raises(ValueError, match="know molecules read with max_ring_size=7"):
-        predict_molecules(ensemble, td.read_table(path))
-
-
-@pytest.mark.parametrize(
-    ("split", "message"),
-    [
-        (Split([0, 1, 2], [], [3]), "the val part of the split of 24 molecules is empty"),
-        (Split([0, 1, 2], [2], []), "in two parts"),
-        (Split([0, 1, 2], [24], []), "beyond the 24 of the table"),
-    ],
-)
-def test_unusable_splits(tmp_path, split, message):
-    table = td.read_table(write_table(tmp_path / "t.csv"), "smiles", "n")
-    with pytest.raises(ValueError, match=message):
-        train_molecules(table, split, SMALL)
-
-
-@pytest.fixture
-def described(tmp_path):
-    """A table, and an ensemble that takes descriptors of its molecules."""
-    table = td.read_table(write_table(tmp_path / "t.csv"), "smiles", "n")
-    split = Split(list(range(16)), list(range(16, 20)), list(range(20, 24)))
-    return table, train_molecules(table, split, replace(SMALL, members=1))[0]
-
-
-def other_rdkit(monkeypatch, order, extra=()):
-    """As if RDKit listed the descriptors in this order, and some more."""
-    names = tuple(NAMES[i] for i in order) + tuple(extra)
-
-    def described(smiles, num_workers=0):
-        values = descriptors(smiles)[:, order]
-        return torch.cat([values, torch.full((len(values), len(extra)), 3.0)], 1)
-
-    monkeypatch.setattr(training_molecules, "NAMES", names)
-    monkeypatch.setattr(training_molecules, "descriptors", described)
-
-
-def test_descriptors_go_by_name(described, monkeypatch, tmp_path):
-    table, ensemble = described
-    before = predict_molecules(ensemble, table).mean
-    ensemble.save(tmp_path)
-    other_rdkit(monkeypatch, [*range(len(NAMES))][::-1], ["New"])
-    assert torch.equal(predict_molecules(Ensemble.load(tmp_path), table).mean, before)
-
-
-def test_a_descriptor_that_is_gone_is_named(described, monkeypatch):
-    table, ensemble = described
-    other_rdkit(monkeypatch, range(1, len(NAMES)), ["New"])
-    message = f"with RDKit .* on the descriptor '{NAMES[0]}', which RDKit .* does not have"
-    with pytest.raises(ValueError, match=message):
-        predict_molecules(ensemble, table)
-    with pytest.raises(ValueError, match=f"missing here, such as '{NAMES[0]}'"):
-        ensemble.predict(training_molecules.molecule_samples(table))
-
-
-def test_models_of_other_features_are_refused(described, tmp_path):
-    table, ensemble = described
-    ensemble.save(tmp_path)
-    state = checkpoint.load(tmp_path / "predictor.ckpt")
-    del state["versions"]["features"]  # as they were written before
-    checkpoint.save(tmp_path / "predictor.ckpt", state)
-    with pytest.raises(
-        ValueError, match=r"features .* in version 1, and this topodiff has version"
-    ):
-        predict_molecules(Ensemble.load(tmp_path), table)
-
-
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -236,24 +152,6 @@ def test_a_list_is_no_model(tmp_path):
         Ensemble.load(tmp_path)
 
 
-def test_molecules_read_as_only_a_later_version_can(tmp_path):
-    table = td.read_table(write_table(tmp_path / "t.csv"))
-    (ensemble, _), _ = trained()
-    with pytest.raises(ValueError, match="read with aromatic=True, which this version"):
-        predict_molecules(replace(ensemble, about={"aromatic": True}), table)
-
-
-def test_samples_must_be_those_of_the_settings(tmp_path):
-    table = td.read_table(write_table(tmp_path / "t.csv"), "smiles", "n")
-    split = Split(list(range(16)), list(range(16, 20)), [])
-    samples = training_molecules.molecule_samples(table, False)
-    with pytest.raises(ValueError, match="have descriptors=True"):
-        train_molecules(table, split, SMALL, samples=samples)
-    config = replace(SMALL, descriptors=False)
-    with pytest.raises(ValueError, match="20 samples are not those of a table of 24"):
-        train_molecules(table, split, config, samples=samples.select(range(20)))
-
-
 def test_the_last_seed_is_checked_before_training():
     with pytest.raises(ValueError, match=r"fit.seed \+ members - 1 must be a whole number"):
         TrainConfig(fit=FitConfig(seed=2**63 - 1), members=2)
@@ -267,6 +165,8 @@ def test_settings_have_known_names():
         TrainConfig.from_dict({"model": {"hiden_channels": 3}})
     with pytest.raises(ValueError, match="no norm 'foo'; known: batch, clipped, layer, none"):
         ModelConfig(norm="foo")
+    with pytest.raises(TypeError, match="dropout is a number, got '0'"):
+        ModelConfig(dropout="0")
     with pytest.raises(ValueError, match="no readout 'max'; known: sum, mean"):
         ModelConfig(readout="max")
     with pytest.raises(ValueError, match="members must be a whole number >= 1, got 0"):

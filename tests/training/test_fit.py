@@ -160,7 +160,7 @@ def test_bad_samples_and_settings():
         run(data=(data, unknown))
     with pytest.raises(ValueError, match=r"y of 6 complexes has shape \(6, columns\), got \(6,\)"):
         Samples(data.complexes, data.y[:, 0])
-    with pytest.raises(ValueError, match="loss is one of l1, l2, huber, got 'L3'"):
+    with pytest.raises(ValueError, match="loss must be one of l1, l2, huber; got 'L3'"):
         FitConfig(loss="L3")
     with pytest.raises(ValueError, match="epochs must be a whole number >= 1, got 0"):
         FitConfig(epochs=0)
@@ -170,6 +170,8 @@ def test_bad_samples_and_settings():
         FitConfig(learning_rate=math.nan)
     with pytest.raises(ValueError, match="learning_rate is finite and not negative, got inf"):
         FitConfig(learning_rate=math.inf)
+    with pytest.raises(TypeError, match="learning_rate is a number, got '1e-3'"):
+        FitConfig(learning_rate="1e-3")
     with pytest.raises(ValueError, match=r"plateau_factor is in \(0, 1\), got 2"):
         FitConfig(plateau_factor=2)
     with pytest.raises(ValueError, match=r"no setting 'epoch'; did you mean epochs\?"):

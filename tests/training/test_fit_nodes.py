@@ -225,7 +225,7 @@ def test_mistakes(data):
     ):
         with pytest.raises(ValueError, match=problem):
             fit_nodes(model, *arguments)
-    with pytest.raises(ValueError, match="metric is one of"):
+    with pytest.raises(ValueError, match="metric must be one of"):
         fit_nodes(model, K, y, train, valid, name="f1")
     with pytest.raises(ValueError, match=r"y holds numbers of classes.*got torch.float32"):
         fit_nodes(model, K, y.float(), train, valid)
@@ -258,7 +258,7 @@ def test_evaluation_checks_as_well(data):
         ((K, y, torch.arange(60)), "the mask is a mask"),
         ((K, y, train[:10]), r"the mask of 60 vertices has shape"),
         ((K, y.double(), train), "whole numbers"),
-        ((K, y, train, "f1"), "metric is one of"),
+        ((K, y, train, "f1"), "metric must be one of"),
     ):
         with pytest.raises(ValueError, match=problem):
             evaluate_nodes(model, *arguments)
@@ -268,7 +268,7 @@ def test_evaluation_checks_as_well(data):
     ("options", "problem"),
     [
         ({"epochs": 0}, "epochs must be a whole number >= 1"),
-        ({"select": "test"}, "select is one of"),
+        ({"select": "test"}, "select must be one of"),
         ({"learning_rate": float("nan")}, "not negative"),
         ({"learning_rate": float("inf")}, "not negative"),
         ({"decays": {"a": -1.0}}, "not negative"),
@@ -279,6 +279,11 @@ def test_evaluation_checks_as_well(data):
 def test_settings_are_checked(options, problem):
     with pytest.raises(ValueError, match=problem):
         NodeFitConfig(**options)
+
+
+def test_rates_are_numbers():
+    with pytest.raises(TypeError, match="learning rate or weight decay is a number, got '1e-3'"):
+        NodeFitConfig(learning_rate="1e-3")
 
 
 def test_divergence_is_reported(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -34,7 +35,13 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal of ASCII alone shows ? for the others
             stream.reconfigure(errors="replace")
-    app()
+    with warnings.catch_warnings():
+        warnings.showwarning = _one_line_warning  # type: ignore[assignment]
+        app()
+
+
+def _one_line_warning(message: Warning | str, *_: object) -> None:
+    _say(f"warning: {' '.join(str(message).split())}", "yellow")
 
 
 @contextmanager
@@ -49,15 +56,17 @@ def one_line_errors() -> Iterator[None]:
 
 
 def _fail(message: str, code: int) -> None:
-    Console(stderr=True, soft_wrap=True).print(
-        f"error: {message}", style="red", markup=False, highlight=False
-    )
+    _say(f"error: {message}", "red")
     raise typer.Exit(code) from None
+
+
+def _say(text: str, style: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(text, style=style, markup=False, highlight=False)
 
 
 @app.command(cls=many_values("--target-columns"))
 def train(
-    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file in UTF-8, also gzipped.")],
     out: Annotated[Path, typer.Option(help="Folder for the model and its results.")],
     target_columns: Annotated[
         list[str],
@@ -131,8 +140,8 @@ def train(
 @app.command()
 def predict(
     folder: Annotated[Path, typer.Argument(help="Folder written by topodiff train.")],
-    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file, also gzipped.")],
-    out: Annotated[Path, typer.Option(help="CSV file for the predictions.")],
+    table: Annotated[Path, typer.Argument(help="CSV, TSV or SDF file in UTF-8, also gzipped.")],
+    out: Annotated[Path, typer.Option(help="CSV file for the predictions; also .tsv, .gz.")],
     smiles_column: Annotated[
         str | None, typer.Option(help="By default the column with smiles in its name.")
     ] = None,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from topodiff import plotting
 from topodiff.cli.progress import training_progress
-from topodiff.cli.tables import interleave, number, prediction_columns, write_csv
+from topodiff.cli.tables import interleave, prediction_columns, write_csv
 from topodiff.datasets.molecules import freesolv_demo
 from topodiff.molecules import MoleculeTable, random_split
 from topodiff.training import (
@@ -25,6 +25,7 @@ from topodiff.training import (
     train_molecules,
 )
 from topodiff.training.files import write_picture
+from topodiff.training.targets import Targets
 
 CIN = TrainConfig()
 MLP = replace(CIN, model=ModelConfig("mlp"), descriptors=False)
@@ -38,7 +39,7 @@ def demo_command(out: Path) -> None:
     table = freesolv_demo()
     console.print(f"FreeSolv: {len(table)} measured hydration free energies in kcal/mol")
     split = random_split(len(table), seed=0)
-    y = table.complexes.y
+    y = table.y
     assert y is not None
     measured = y[split.test]
     errors = {"mean of the training molecules": _mean_error(y[split.train], measured)}
@@ -47,7 +48,7 @@ def demo_command(out: Path) -> None:
             ensemble, _ = train_molecules(table, split, config, on_epoch=on_epoch)
         prediction = _predict(ensemble, table, split.test)
         errors[name] = _errors(prediction.mean, measured)
-    _write(out, table, split.test, measured, prediction)
+    _write(out, table, split.test, measured, prediction, ensemble.targets)
     shown = Table("test molecules: " + str(len(split.test)), "RMSE", "MAE")
     for name, (rmse, mae) in errors.items():
         shown.add_row(name, f"{rmse:.2f}", f"{mae:.2f}")
@@ -70,13 +71,15 @@ def _mean_error(train: Tensor, measured: Tensor) -> tuple[float, float]:
 
 
 def _write(
-    out: Path, table: MoleculeTable, test: list[int], measured: Tensor, prediction: Prediction
-) -> None:
+    out: Path, table: MoleculeTable, test: list[int], measured: Tensor, prediction: Prediction,
+    targets: Targets,
+) -> None:  # fmt: skip
+    [given] = [table.column(name) for name in targets.names]
     rows = [
-        [table.smiles[i], number(y), *values]
-        for i, y, values in zip(test, measured[:, 0], interleave(*prediction), strict=True)
+        [table.smiles[i], given[i], *values]
+        for i, values in zip(test, interleave(prediction, targets), strict=True)
     ]
-    header = ["smiles", *table.target_columns, *prediction_columns(table.target_columns)]
+    header = ["smiles", *targets.names, *prediction_columns(targets.names)]
     write_csv(out / "predictions.csv", header, rows)
     if plotting.available():
         names = ["hydration free energy (kcal/mol)"]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
+from topodiff.training import Prediction
 from topodiff.training.files import check_writable, write_bytes
+from topodiff.training.targets import Targets
 
 MAX_THREADS = 1024  # torch starts as many as it is told to
 
@@ -25,25 +26,32 @@ def check_file(out: Path) -> None:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file; bytes of the input that were not UTF-8 come out as they were."""
+    """Write a CSV file, with tabs where its name ends in .tsv, gzipped where it ends in .gz; bytes
+    of the input that were not UTF-8 come out as they were."""
+    name = path.name.lower()
+    delimiter = "\t" if name.removesuffix(".gz").endswith(".tsv") else ","
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    content = text.getvalue().encode("utf-8", "surrogateescape")
+    write_bytes(path, gzip.compress(content) if name.endswith(".gz") else content)
 
 
-def number(value: Tensor | float) -> str:
-    """Six significant digits; an empty cell for what is not a number."""
-    plain = float(value)
-    return f"{plain:.6g}" if math.isfinite(plain) else ""
+def number(value: float, scale: float) -> str:
+    """Six significant digits, or more of what is large beside the ``scale`` on which values of its
+    kind differ; an empty cell for what is not a number."""
+    if not math.isfinite(value):
+        return ""
+    more = math.ceil(math.log10(max(abs(value) / scale, 1.0)))
+    return f"{value:.{6 + more}g}"
 
 
-def interleave(mean: Tensor, std: Tensor) -> list[list[str]]:
+def interleave(prediction: Prediction, targets: Targets) -> list[list[str]]:
     """Per row: prediction and spread of the first target, of the second, ..."""
     return [
-        [number(v) for pair in zip(m, s, strict=True) for v in pair]
-        for m, s in zip(mean.tolist(), std.tolist(), strict=True)
+        [number(v, scale) for *pair, scale in zip(m, s, targets.std, strict=True) for v in pair]
+        for m, s in zip(prediction.mean.tolist(), prediction.std.tolist(), strict=True)
     ]
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from topodiff import plotting
 from topodiff.cli.progress import training_progress
-from topodiff.cli.tables import MAX_THREADS, interleave, number, prediction_columns, write_csv
+from topodiff.cli.tables import MAX_THREADS, interleave, prediction_columns, write_csv
 from topodiff.complexes.integers import whole_number
 from topodiff.molecules import MoleculeTable, column_split, random_split, read_table, scaffold_split
 from topodiff.molecules.splits import Split
@@ -92,7 +92,7 @@ def train_command(
     console.print(table.summary(), markup=False, highlight=False)
     split = _split(table, settings)
     config = settings.training
-    check_trainable(table, split, config)
+    targets = check_trainable(table, split, config)
     samples = molecule_samples(table, config.descriptors, num_workers)
     out.mkdir(parents=True, exist_ok=True)
     with locked(out):
@@ -105,6 +105,7 @@ def train_command(
                     split,
                     config,
                     samples=samples,
+                    targets=targets,
                     folder=out,
                     resume=resume,
                     on_epoch=on_epoch,
@@ -236,9 +237,10 @@ def _write_test_predictions(
     prediction = ensemble.predict(samples)
     measured = torch.full_like(prediction.mean, math.nan) if samples.y is None else samples.y
     names = ensemble.targets.names
+    given = [table.column(name) for name in names]
     rows = [
-        [table.lines[table.row_numbers[i]], table.smiles[i], *map(number, y), *values]
-        for i, y, values in zip(test, measured.tolist(), interleave(*prediction), strict=True)
+        [table.lines[table.row_numbers[i]], table.smiles[i], *(c[i] for c in given), *values]
+        for i, values in zip(test, interleave(prediction, ensemble.targets), strict=True)
     ]
     header = ["line", "smiles", *names, *prediction_columns(names)]
     write_csv(out / "test_predictions.csv", header, rows)

@@ -21,6 +21,7 @@ from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import segment_positions
 from topodiff.complexes.integers import whole_number, whole_numbers
 from topodiff.kernels import enumerate as enumeration
+from topodiff.kernels.checks import check_choice
 
 
 def canonical_edges(
@@ -40,8 +41,7 @@ def canonical_edges(
     Raises:
         ValueError: for a wrong shape, a vertex out of range, a self-loop (unless dropped).
     """
-    if self_loops not in ("error", "drop"):
-        raise ValueError(f'self_loops is "error" or "drop", got {self_loops!r}')
+    check_choice("self_loops", self_loops, ("error", "drop"))
     edge_index = torch.as_tensor(edge_index)
     if edge_index.numel() == 0:
         empty = torch.zeros(2, 0, dtype=torch.long)
@@ -87,7 +87,7 @@ def from_edges(
 
     Further keyword arguments (x, positions, y, ...) are passed to :class:`CellComplex`.
     """
-    num_vertices = _check_count(num_vertices)
+    num_vertices = whole_number("num_vertices", num_vertices, 0)
     edges, _ = canonical_edges(num_vertices, edge_index, self_loops)
     return CellComplex((num_vertices, edges.shape[1]), [edge_boundary(edges)], **data)
 
@@ -113,7 +113,7 @@ def from_rings(
         ValueError: for a ring of fewer than three vertices, with a repeated vertex, or that steps
             between vertices not joined by an edge.
     """
-    num_vertices = _check_count(num_vertices)
+    num_vertices = whole_number("num_vertices", num_vertices, 0)
     edges, _ = canonical_edges(num_vertices, edge_index, self_loops)
     cycles = canonical_rings(as_ragged(rings))
     boundary = ring_boundary(num_vertices, edges, cycles)
@@ -193,7 +193,7 @@ def from_simplices(
         rows = _close_downwards(tuple(map(operator.index, s)) for s in simplices)
     if num_vertices is None:
         num_vertices = 1 + max((int(t.max()) for t in rows.values() if t.numel()), default=-1)
-    num_vertices = _check_count(num_vertices)
+    num_vertices = whole_number("num_vertices", num_vertices, 0)
     _check_simplices(rows.pop(0, torch.zeros(0, 1).long()), 0, num_vertices)
     checked = [
         _check_simplices(rows.get(r, torch.zeros(0, r + 1).long()), r, num_vertices)
@@ -282,14 +282,3 @@ def _simplex_boundary(rows: Tensor, num_vertices: int, keys: list[Tensor]) -> tu
         [torch.stack(face, 1).reshape(-1), torch.arange(count).repeat_interleave(width)]
     )
     return index, torch.tensor(sign).repeat(count)
-
-
-def _check_count(num_vertices: int) -> int:
-    try:
-        count = int(num_vertices)
-        whole = count == num_vertices and not isinstance(num_vertices, bool)
-    except (TypeError, ValueError, OverflowError):  # no number, NaN, infinite
-        whole = False
-    if not whole or count < 0:
-        raise ValueError(f"num_vertices must be a whole number >= 0, got {num_vertices!r}")
-    return count

@@ -16,6 +16,7 @@ from torch import Tensor
 from topodiff.complexes import cells
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import Incidence
+from topodiff.complexes.integers import whole_numbers
 from topodiff.complexes.validation import (
     check_boundary_of_boundary,
     check_counts,
@@ -57,7 +58,7 @@ def canonical_form(
     order, flip = [torch.arange(shape[0])], [torch.ones(shape[0], dtype=torch.long)]
     result: list[tuple[Tensor, Tensor]] = []
     for r in range(1, len(shape)):
-        given = (cells.whole_numbers(f"boundaries of rank {r}", t) for t in boundaries[r])
+        given = (whole_numbers(f"boundaries of rank {r}", t) for t in boundaries[r])
         index, sign = (t.cpu() for t in given)
         check_incidence(index, sign, r, shape[r - 1], shape[r])
         incidence = _renumber_faces(index, sign, order[-1], flip[-1], shape[r])

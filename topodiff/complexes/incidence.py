@@ -77,15 +77,6 @@ class Incidence:
         """(nnz,) the cell of each entry, entries in order of their face."""
         return self.cell[self.by_face]
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Incidence:
-        """The same incidences on another device."""
-        return Incidence(
-            self.index.to(device, non_blocking=non_blocking),
-            self.sign.to(device, non_blocking=non_blocking),
-            self.num_faces,
-            self.num_cells,
-        )
-
     def __repr__(self) -> str:
         return f"Incidence({self.num_faces} faces, {self.num_cells} cells, {self.nnz} entries)"
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex
 from topodiff.complexes.integers import whole_number
 from topodiff.datasets.nodes import NodeDataset, load_nodes
+from topodiff.kernels.checks import check_choice
 
 NAMES = ("cora", "citeseer", "pubmed")
 SPLITS = ("planetoid", "fixed", "random")
@@ -45,8 +46,7 @@ def load_citations(name: str, splits: str, num_splits: int = 100) -> NodeDataset
     """
     if name not in NAMES:
         raise ValueError(f"there are the citation graphs {NAMES}, got {name!r}")
-    if splits not in SPLITS:
-        raise ValueError(f"splits is one of {SPLITS}, got {splits!r}")
+    check_choice("splits", splits, SPLITS)
     whole_number("num_splits", num_splits, 1)
     data = load_nodes(name, row_normalize=False)
     if splits == "planetoid":

@@ -16,6 +16,7 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import CellComplex, keep
 from topodiff.complexes.outlasting import outlasting
+from topodiff.kernels.checks import check_choice
 from topodiff.operators import LinearOperator
 
 NORMALIZATIONS = ("row", "col", "sym")
@@ -207,10 +208,7 @@ def normalize(entries: Entries, weight: Tensor, normalization: str) -> Tensor:
 
 def check_normalization(normalization: str) -> None:
     """ValueError unless it is one of ``NORMALIZATIONS``."""
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"normalization must be one of {', '.join(NORMALIZATIONS)}; got {normalization!r}"
-        )
+    check_choice("normalization", normalization, NORMALIZATIONS)
 
 
 def _safe(sums: Tensor) -> Tensor:

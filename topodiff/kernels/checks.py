@@ -6,6 +6,7 @@ Values of ``ptr`` and ``index`` are checked by the implementations on the CPU wh
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 
 from torch import SymInt, Tensor, dtype, float32, int32, int64
 
@@ -57,9 +58,11 @@ def check_devices(operation: str, /, **tensors: Tensor | None) -> None:
             )
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """ValueError that lists the choices."""
+    choices = tuple(choices)
     if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
 
 
 def check_count(name: str, value: int) -> int:

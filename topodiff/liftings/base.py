@@ -15,6 +15,8 @@ from topodiff.complexes.build import edge_boundary
 from topodiff.complexes.incidence import count_to_ptr
 from topodiff.complexes.interop.graph import Graph, from_graph
 
+MAX_RANK = 1000  # a simplex of rank 63 has more faces than 64 bits can count
+
 
 class Lifting(ABC):
     """Maps a graph to a cell complex: ``lifting(graph) -> CellComplex``.

@@ -6,6 +6,7 @@ from topodiff.complexes import CellComplex
 from topodiff.complexes.integers import LARGEST, whole_number
 from topodiff.kernels import enumerate
 from topodiff.liftings.base import (
+    MAX_RANK,
     Lifting,
     attach,
     edge_rows,
@@ -13,8 +14,6 @@ from topodiff.liftings.base import (
     register,
     to_tensors,
 )
-
-_MOST = 1000  # a simplex of rank 63 has more faces than 64 bits can count
 
 
 @register("clique")
@@ -35,7 +34,7 @@ class CliqueLifting(Lifting):
     lifts_unions = True
 
     def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
-        self.max_rank = whole_number("max_rank", max_rank, 1, _MOST)
+        self.max_rank = whole_number("max_rank", max_rank, 1, MAX_RANK)
         self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:

@@ -8,6 +8,7 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.cells import Ragged, cell_vertices
+from topodiff.kernels.checks import check_choice
 from topodiff.liftings.base import Lifting, register
 
 _REDUCTIONS = ("sum", "mean", "max", "concat")
@@ -31,8 +32,7 @@ class FeatureLifting(Lifting):
     lifts_unions = True
 
     def __init__(self, reduce: str = "sum") -> None:
-        if reduce not in _REDUCTIONS:
-            raise ValueError(f"reduce must be one of {', '.join(_REDUCTIONS)}, got {reduce!r}")
+        check_choice("reduce", reduce, _REDUCTIONS)
         self.reduce = reduce
 
     def lift(self, complex: CellComplex) -> CellComplex:

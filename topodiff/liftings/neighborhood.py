@@ -12,7 +12,7 @@ from topodiff.complexes import CellComplex
 from topodiff.complexes.build import simplicial_boundaries
 from topodiff.complexes.incidence import count_to_ptr, segment_positions
 from topodiff.complexes.integers import LARGEST, whole_number
-from topodiff.liftings.base import Lifting, attach, register
+from topodiff.liftings.base import MAX_RANK, Lifting, attach, register
 
 
 @register("neighborhood")
@@ -23,13 +23,13 @@ class NeighborhoodLifting(Lifting):
     so data on the edges of the graph does not carry over.
 
     Args:
-        max_rank: largest rank of a simplex, at least 1.
+        max_rank: largest rank of a simplex, from 1 to 1000.
         max_cells: a vertex of degree d gives (d choose r + 1) simplices of rank r; more than this
             many in all, counted with repetition, raise an error.
     """
 
     def __init__(self, max_rank: int = 2, max_cells: int = 50_000_000) -> None:
-        self.max_rank = whole_number("max_rank", max_rank, 1, LARGEST)
+        self.max_rank = whole_number("max_rank", max_rank, 1, MAX_RANK)
         self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:

@@ -14,7 +14,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex
 from topodiff.complexes.integers import LARGEST, whole_number
 from topodiff.kernels import enumerate
-from topodiff.liftings.base import Lifting, attach, register, to_tensors
+from topodiff.liftings.base import MAX_RANK, Lifting, attach, register, to_tensors
 
 # powers of two: coordinates of which the squares are floats, and lengths beyond all distances then
 _LARGE = 500
@@ -60,7 +60,7 @@ class VietorisRipsLifting(PointLifting):
 
     Args:
         max_distance: largest Euclidean distance of two vertices of a simplex, included.
-        max_rank: largest rank of a simplex, at least 1.
+        max_rank: largest rank of a simplex, from 1 to 1000.
         max_cells: more simplices of rank >= 1 raise an error instead of filling the memory.
     """
 
@@ -68,7 +68,7 @@ class VietorisRipsLifting(PointLifting):
         if not max_distance >= 0:
             raise ValueError(f"max_distance must be a number >= 0, got {max_distance!r}")
         self.max_distance = float(max_distance)
-        self.max_rank = whole_number("max_rank", max_rank, 1)
+        self.max_rank = whole_number("max_rank", max_rank, 1, MAX_RANK)
         self.max_cells = whole_number("max_cells", max_cells, 0, LARGEST)
 
     def lift(self, complex: CellComplex) -> CellComplex:
@@ -103,14 +103,16 @@ class AlphaLifting(PointLifting):
 
     Args:
         max_radius: largest radius, included; infinite for the whole Delaunay complex.
-        max_rank: largest rank kept; by default the dimension of the space.
+        max_rank: largest rank kept, at most 1000; by default the dimension of the space.
     """
 
     def __init__(self, max_radius: float = math.inf, max_rank: int | None = None) -> None:
         if not max_radius >= 0:
             raise ValueError(f"max_radius must be a number >= 0, got {max_radius!r}")
         self.max_radius = float(max_radius)
-        self.max_rank = None if max_rank is None else whole_number("max_rank", max_rank, 1)
+        if max_rank is not None:
+            max_rank = whole_number("max_rank", max_rank, 1, MAX_RANK)
+        self.max_rank = max_rank
 
     def lift(self, complex: CellComplex) -> CellComplex:
         given = _coordinates(complex)

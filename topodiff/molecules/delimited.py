@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from topodiff.molecules.files import SHOWN, Record, Source, TableError, is_utf8, open_text, position
+from topodiff.molecules.files import (
+    NOT_UTF8,
+    SHOWN,
+    Record,
+    Source,
+    TableError,
+    is_utf8,
+    open_text,
+    position,
+)
 
 MAX_LINES = 4_000  # of one record; a mol block of 999 atoms has 2,500, longer quotes never close
 MAX_LINE = 2**20  # characters kept of one line
@@ -18,11 +27,14 @@ _QUOTED = re.compile(rf'(?<![^{DELIMITERS}])"(?:[^"]|"")*"?')
 
 
 def read_records(path: Path, delimiter: str | None = None) -> Iterator[Record]:
-    """Records of a delimited file, the header first; blank lines are left out.
+    """Records of a delimited file, the header first; blank lines are left out, but where there is
+    one column and more comes below: there they are empty cells.
 
     The delimiter is the one of comma, tab and semicolon of which the first line that is not blank
     has most outside quotes.
     """
+    header: Record | None = None
+    blank: list[Record] = []
     with open_text(path) as stream:
         lines = _Lines(stream)
         while lines.more():
@@ -30,8 +42,14 @@ def read_records(path: Path, delimiter: str | None = None) -> Iterator[Record]:
                 unquoted = _QUOTED.sub("", lines.peek())
                 delimiter = max(DELIMITERS, key=unquoted.count)
             record = _next_record(lines, delimiter or DELIMITERS[0])
-            if record.fields or record.problem:
-                yield record
+            if not (record.fields or record.problem):
+                blank.append(record._replace(fields=[""]))
+                continue
+            if header is not None and len(header.fields) == 1:
+                yield from blank
+            blank.clear()
+            header = header or record
+            yield record
 
 
 class _Lines:
@@ -79,7 +97,7 @@ def _next_record(lines: _Lines, delimiter: str) -> Record:
     start = lines.number + 1
     try:
         fields = next(csv.reader(feed(), delimiter=delimiter, strict=True), [])
-        problem = None if all(map(is_utf8, taken)) else "bytes that are not UTF-8"
+        problem = None
     except csv.Error as error:
         lines.give_back(taken[1:])
         quote = len(taken) > 1 or "unexpected end" in str(error)
@@ -89,15 +107,26 @@ def _next_record(lines: _Lines, delimiter: str) -> Record:
     return Record(start, fields, problem, "".join(taken).rstrip("\r\n")[: SHOWN + 1])
 
 
+def read_header(path: Path) -> list[str]:
+    """The names of the columns; nothing below them is read."""
+    return _columns(read_records(path), path)
+
+
+def _columns(records: Iterator[Record], path: Path) -> list[str]:
+    header = next(records, None)
+    if header is None:
+        raise TableError(f"{path}: the file is empty")
+    problem = header.problem or (None if all(map(is_utf8, header.fields)) else NOT_UTF8)
+    if problem:
+        raise TableError(f"{path}: line {header.line} (the header): {problem}")
+    return [name.strip() for name in header.fields]
+
+
 def read_delimited(path: Path, smiles_column: str | None) -> Source:
     """All rows of a file with a header; rows of another width carry a problem."""
-    records = list(read_records(path))
-    if not records:
-        raise TableError(f"{path}: the file is empty")
-    header = records.pop(0)
-    if header.problem:
-        raise TableError(f"{path}: line {header.line} (the header): {header.problem}")
-    columns = [name.strip() for name in header.fields]
+    stream = read_records(path)
+    columns = _columns(stream, path)
+    records = list(stream)
     if not records:
         raise TableError(f"{path}: there is a header (columns {columns}) and no row below it")
     place = _find_smiles(columns, smiles_column, path)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-VERSION = 2
+from topodiff.kernels.checks import check_choice
+
+VERSION = 3
 
 OTHER = "other"
 NO_YES = ("no", "yes")
@@ -68,7 +70,8 @@ FEATURES = {
                     ("unspecified", "s", "sp", "sp2", "sp3", "sp2d", "sp3d", "sp3d2", OTHER),
                 ),
                 Column("aromatic", NO_YES),
-                # CIP: independent of the order of atoms; r and s are pseudo-asymmetric centres
+                # CIP: independent of the order of atoms; r and s are pseudo-asymmetric centres,
+                # other those that have no code or too many branches to compare
                 Column("chirality", ("none", "R", "S", "r", "s", OTHER)),
                 Column("in_ring", NO_YES),
                 # neutrons less protons: 0 is deuterium, 1 tritium and carbon-13, 2 carbon-14
@@ -101,6 +104,5 @@ FEATURES = {
 
 def feature_set(name: str) -> FeatureSet:
     """The feature set of that name; ValueError lists the names there are."""
-    if name not in FEATURES:
-        raise ValueError(f"features must be one of {sorted(FEATURES)}, got {name!r}")
+    check_choice("features", name, FEATURES)
     return FEATURES[name]

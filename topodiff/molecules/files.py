@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 SHOWN = 200  # characters of a row in the report of its failure
+NOT_UTF8 = "bytes that are not UTF-8 (save the file as UTF-8)"
 
 
 class Record(NamedTuple):

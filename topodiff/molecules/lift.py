@@ -65,13 +65,14 @@ def from_mol(mol: Chem.Mol, **settings: object) -> CellComplex:
     """As :func:`from_smiles`, from an RDKit molecule (a sanitised copy of it is read).
 
     Where the molecule has conformers, the coordinates of the first one are the ``positions``
-    (n_0, 3), in Angstrom; those of a drawing lie in the plane z = 0.
+    (n_0, 3), in Angstrom; those of a drawing lie in the plane z = 0. Hydrogens that are atoms of
+    the molecule stay vertices, also without ``explicit_hydrogens``.
     """
     options = LiftSettings(**settings)  # type: ignore[arg-type]
     with parse.silenced():
         mol = parse.sanitised_copy(mol)
         if options.explicit_hydrogens:
-            mol = Chem.AddHs(mol, addCoords=True)
+            mol = _with_hydrogens(mol)
         lifted = lift_mols([(0, mol)], options)
     if lifted.failures:
         raise MoleculeError(lifted.failures[0][1])
@@ -98,7 +99,7 @@ def lift_all(smiles: Sequence[str], settings: LiftSettings) -> Lifted:
 def lift_mols(mols: Iterable[tuple[int, Chem.Mol]], settings: LiftSettings) -> Lifted:
     """Lift numbered, sanitised molecules; numbers of bad ones return with the reason."""
     if settings.explicit_hydrogens:
-        mols = [(i, Chem.AddHs(mol)) for i, mol in mols]
+        mols = [(i, _with_hydrogens(mol)) for i, mol in mols]
     compiled = backend.compiled_module()
     if compiled is None:
         return _lift_reference(mols, settings)
@@ -109,6 +110,12 @@ def lift_mols(mols: Iterable[tuple[int, Chem.Mol]], settings: LiftSettings) -> L
         parts = [_lift_alone(compiled, mol, settings) for mol in mols]
     arrays = LiftedArrays.concatenate([part.arrays for part in parts])
     return Lifted(arrays, [failure for part in parts for failure in part.failures])
+
+
+def _with_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    mol = Chem.AddHs(mol, addCoords=True)
+    Chem.SetHybridization(mol)  # AddHs leaves that of the new atoms unspecified
+    return mol
 
 
 def _lift_alone(compiled: ModuleType, mol: tuple[int, Chem.Mol], settings: LiftSettings) -> Lifted:

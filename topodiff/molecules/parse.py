@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from rdkit import Chem, rdBase
 from rdkit.Chem.rdCIPLabeler import AssignCIPLabels
 from rdkit.Chem.rdqueries import HasChiralTagQueryAtom, HasPropQueryAtom
 
 MAX_CHARACTERS = 50_000  # about 15,000 atoms; RDKit's time grows with the square of the length
-MAX_COMPARISONS = 30_000  # of branches around stereocentres; molecules of drugs need far fewer
+MAX_COMPARISONS = 100_000  # of branches around stereocentres; a few drugs need over 30,000
 
 
 class MoleculeError(ValueError):
@@ -83,13 +83,17 @@ def label_centres(mol: Chem.Mol) -> None:
 
     These are above all the pseudo-asymmetric ones (r, s), of which cis- and trans-1,4-dimethyl-
     cyclohexane have two each. The full rules take milliseconds a molecule, so nothing else is
-    labelled by them. A centre that even they cannot label, or not in time, is left without a code.
+    labelled by them. A centre that even they cannot label is left without a code, and so are all of
+    these where there are too many comparisons: which ones come first depends on the order of atoms.
     """
     found = mol.GetSubstructMatches(_UNLABELLED, maxMatches=mol.GetNumAtoms())
     centres = [atom for (atom,) in found]
     if centres:
-        with suppress(RuntimeError):
+        try:
             AssignCIPLabels(mol, centres, [], MAX_COMPARISONS)
+        except RuntimeError:  # too many
+            for i in centres:
+                mol.GetAtomWithIdx(i).ClearProp("_CIPCode")
 
 
 @contextmanager

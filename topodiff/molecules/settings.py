@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.checks import check_choice
 from topodiff.molecules.features import feature_set
 from topodiff.molecules.parse import MoleculeError
 
@@ -33,8 +34,7 @@ class LiftSettings:
     max_rings: int = MAX_RINGS
 
     def __post_init__(self) -> None:
-        if self.rings not in RINGS:
-            raise ValueError(f"rings must be one of {list(RINGS)}, got {self.rings!r}")
+        check_choice("rings", self.rings, RINGS)
         whole_number("max_ring_size", self.max_ring_size, 3, 1000)
         whole_number("max_rings", self.max_rings, 0, 10**9)
         feature_set(self.features)

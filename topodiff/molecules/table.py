@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.molecules.delimited import read_delimited
-from topodiff.molecules.files import SHOWN, Record, Source, TableError, position
+from topodiff.molecules.delimited import read_delimited, read_header
+from topodiff.molecules.files import (
+    NOT_UTF8,
+    SHOWN,
+    Record,
+    Source,
+    TableError,
+    is_utf8,
+    position,
+)
 from topodiff.molecules.lifting_many import lift_many
-from topodiff.molecules.sdf import read_sdf
+from topodiff.molecules.sdf import read_properties, read_sdf
 from topodiff.molecules.settings import LiftSettings
 from topodiff.molecules.target_cells import CLASSES, holds_classes, target_number
 
@@ -39,7 +47,8 @@ class MoleculeTable:
 
     Attributes:
         complexes: batched complex, one per good row; take parts of it with ``select``.
-        y: (n, tasks) float32 targets, NaN where missing; None without target columns.
+        y: (n, tasks) float64 targets, NaN where missing; None without target columns.
+            ``complexes.y`` are the same in float32, as losses of models take them.
         smiles: (n) SMILES, as in the file (of an SDF: as RDKit writes them).
         columns, rows: header and all rows of the file, good and bad, in order, as text. Of an SDF:
             the titles of its mol blocks where there are any, its properties, SMILES.
@@ -114,7 +123,7 @@ def read_table(
     path = Path(path)
     options = LiftSettings(**settings)  # type: ignore[arg-type]
     wanted = [target_columns] if isinstance(target_columns, str) else list(target_columns or ())
-    sdf = path.name.lower().removesuffix(".gz").endswith((".sdf", ".sd"))
+    sdf = _is_sdf(path)
     if sdf and smiles_column is not None:
         raise ValueError(f"{path}: an SDF has no SMILES column; leave out {smiles_column!r}")
     source = read_sdf(path) if sdf else read_delimited(path, smiles_column)
@@ -123,8 +132,19 @@ def read_table(
     return table
 
 
+def column_names(path: str | Path) -> list[str]:
+    """The columns that :func:`read_table` will find in a delimited file, the properties in an SDF;
+    no molecule is read."""
+    path = Path(path)
+    return read_properties(path) if _is_sdf(path) else read_header(path)
+
+
+def _is_sdf(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith((".sdf", ".sd"))
+
+
 def table_from_smiles(
-    smiles: Sequence[str],
+    smiles: Iterable[str],
     targets: Mapping[str, Sequence[float | str | None]] | None = None,
     *,
     strict: bool = False,
@@ -137,33 +157,58 @@ def table_from_smiles(
 
     Args:
         smiles: one molecule each; those that are none are in ``failures``, lines count from 1.
-        targets: name -> a value for each molecule: a number, a word for a class, or None or NaN
-            where it is missing.
+        targets: name -> a value for each molecule: a number, a word for a class, or None, NaN or
+            NA where it is missing. Also a data frame of pandas.
         strict, num_workers, cache, progress, settings: as for :func:`read_table`.
 
     Raises:
-        TypeError: if ``smiles`` are not strings.
+        TypeError: if ``smiles`` are not strings, or ``targets`` are no columns of values.
         ValueError: if a target has not as many values; otherwise as :func:`read_table`.
     """
-    if isinstance(smiles, str) or not all(isinstance(text, str) for text in smiles):
-        raise TypeError("table_from_smiles takes a sequence of SMILES strings")
-    targets = targets or {}
-    for name, values in targets.items():
-        if len(values) != len(smiles):
-            raise ValueError(f"{len(smiles)} SMILES and {len(values)} values of {name!r}")
-    rows = [
-        list(row) for row in zip(smiles, *(map(_cell, v) for v in targets.values()), strict=True)
-    ]
+    texts, columns = _texts(smiles), _columns({} if targets is None else targets)
+    for name, cells in columns.items():
+        if len(cells) != len(texts):
+            raise ValueError(f"{len(texts)} SMILES and {len(cells)} values of {name!r}")
+    rows = [list(row) for row in zip(texts, *columns.values(), strict=True)]
     records = [Record(i, row, None, ",".join(row)[: SHOWN + 1]) for i, row in enumerate(rows, 1)]
-    source = Source(["smiles", *targets], records, list(smiles), "smiles")
+    source = Source(["smiles", *columns], records, texts, "smiles")
     options = LiftSettings(**settings)  # type: ignore[arg-type]
-    table = _lift_rows(source, "targets", [*targets], options, num_workers, cache, progress)
+    table = _lift_rows(source, "targets", [*columns], options, num_workers, cache, progress)
     _refuse(table, strict, "table_from_smiles")
     return table
 
 
-def _cell(value: float | str | None) -> str:
-    return value if isinstance(value, str) else "" if value is None else repr(float(value))
+def _texts(smiles: Iterable[str]) -> list[str]:
+    one = isinstance(smiles, str) or not isinstance(smiles, Iterable)
+    texts = [] if one else list(smiles)
+    frame = getattr(smiles, "ndim", 1) != 1  # it would give the names of its columns
+    if one or frame or not all(isinstance(text, str) for text in texts):
+        raise TypeError(
+            "table_from_smiles takes a sequence of SMILES strings, of a data frame the column of "
+            f"them; got {type(smiles).__name__}"
+        )
+    return texts
+
+
+def _columns(targets: Any) -> dict[str, list[str]]:
+    if hasattr(targets, "to_frame"):  # one column of pandas
+        targets = targets.to_frame()
+    if not hasattr(targets, "items"):
+        kind = type(targets).__name__
+        raise TypeError(f"targets are columns of values by name, {{'logS': [...]}}; got {kind}")
+    return {str(name): [_cell(value) for value in values] for name, values in targets.items()}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or type(value).__name__ == "NAType":  # of pandas, which need not be there
+        return ""
+    try:
+        return repr(float(value))
+    except (TypeError, ValueError, RuntimeError):
+        kind = type(value).__name__
+        raise TypeError(f"a target is a number, a word for a class or None, got {kind}") from None
 
 
 def _lift_rows(
@@ -180,14 +225,9 @@ def _lift_rows(
     classes = [holds_classes(fields[i] for fields in sound_fields) for i in places]
     problems: dict[int, str] = {}
     targets: dict[int, list[float]] = {}
-    for row, record in enumerate(source.records):
+    for row in range(len(source.records)):
         try:
-            if record.problem:
-                raise ValueError(record.problem)
-            targets[row] = [
-                target_number(record.fields[i], source.columns[i], words)
-                for i, words in zip(places, classes, strict=True)
-            ]
+            targets[row] = _targets(source, row, places, classes)
         except ValueError as error:
             problems[row] = str(error)
     sound = list(targets)
@@ -200,10 +240,10 @@ def _lift_rows(
     )
     problems |= {sound[i]: reason for i, reason in lifted.failures}
     good = [row for row in sound if row not in problems]
-    y = torch.tensor([targets[row] for row in good], dtype=torch.float32) if wanted else None
+    y = torch.tensor([targets[row] for row in good], dtype=torch.float64) if wanted else None
     y = None if y is None else y.reshape(len(good), len(wanted))
     return MoleculeTable(
-        complexes=lifted.complexes.replace(y=y),
+        complexes=lifted.complexes.replace(y=None if y is None else y.float()),
         y=y,
         smiles=[source.smiles[row].strip() for row in good],
         columns=source.columns,
@@ -215,6 +255,18 @@ def _lift_rows(
         target_columns=wanted,
         settings=settings,
     )
+
+
+def _targets(source: Source, row: int, places: list[int], classes: list[bool]) -> list[float]:
+    """ValueError where there is something wrong with the row."""
+    record = source.records[row]
+    if record.problem:
+        raise ValueError(record.problem)
+    cells = [record.fields[i] for i in places]
+    if not all(map(is_utf8, [source.smiles[row], *cells])):
+        raise ValueError(NOT_UTF8)
+    names = (source.columns[i] for i in places)
+    return [target_number(*cell) for cell in zip(cells, names, classes, strict=True)]
 
 
 def _failure(source: Source, row: int, reason: str) -> Failure:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from topodiff import kernels
 from topodiff.kernels.activations import ACTIVATIONS
+from topodiff.kernels.checks import check_choice
 
 NORMS = ("batch", "clipped", "layer", "none")
 
@@ -129,9 +130,3 @@ class NormActivation(nn.Module):
     def extra_repr(self) -> str:
         groups = f", groups={self.groups}" if self.groups > 1 else ""
         return f"{self.channels}, norm={self.norm!r}, activation={self.activation!r}{groups}"
-
-
-def check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
-    """ValueError that lists the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {choices}, got {value!r}")

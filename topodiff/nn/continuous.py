@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import Law, jacobian_norm, kinetic_energy, time_integral
+from topodiff.kernels.checks import check_choice
 from topodiff.kernels.precision import full_precision
-from topodiff.nn.activation import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children

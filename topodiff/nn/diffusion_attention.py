@@ -17,7 +17,7 @@ from topodiff.dynamics import (
 )
 from topodiff.dynamics.entries import check_normalization
 from topodiff.dynamics.scores import SCORES
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.vertex_model import check_arguments
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.colours import Colours, colour_boundaries, colour_pairs, colour_rows
 from topodiff.complexes.integers import whole_number, whole_numbers
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.features import alike, check_finite
 from topodiff.nn.messages import boundary_sum
 from topodiff.nn.reset import reset_children
@@ -35,9 +36,10 @@ class CategoricalEmbedding(nn.Module):
     def __init__(self, in_channels: int | Sequence[int], hidden_channels: int) -> None:
         super().__init__()
         whole_number("hidden_channels", hidden_channels, 1)
+        if isinstance(in_channels, Integral):  # also of numpy
+            in_channels = whole_number("in_channels", in_channels, 1)
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         if isinstance(in_channels, int):
-            whole_number("in_channels", in_channels, 1)
             self.linear = nn.Linear(in_channels, hidden_channels)
             return
         size = whole_numbers("numbers of categories", in_channels)
@@ -111,6 +113,14 @@ def check_ranks(in_channels: InChannels) -> None:
         whole_number("a rank of in_channels", rank, 0)
     if 0 not in in_channels:
         raise ValueError(f"in_channels must describe rank 0, got ranks {sorted(in_channels)}")
+
+
+def missing_features(rank: int) -> ValueError:
+    """Of a model that was made for them."""
+    return ValueError(
+        f"the model was made for features on the {rank}-cells, but the complex has none: "
+        f"give x[{rank}] or leave rank {rank} out of in_channels"
+    )
 
 
 class CellEmbedding(nn.Module):
@@ -204,10 +214,7 @@ class CellEmbedding(nn.Module):
     def _own(self, K: CellComplex, rank: int) -> Tensor:
         x = K.x.get(rank)
         if x is None and K.num_cells(rank):
-            raise ValueError(
-                f"the model was made for features on the {rank}-cells, but the complex has none: "
-                f"give x[{rank}] or leave rank {rank} out of in_channels"
-            )
+            raise missing_features(rank)
         if x is None:
             return next(self.parameters()).new_zeros(0, self.hidden_channels)
         return self.features[str(rank)](x)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.complexes.integers import whole_number
 from topodiff.nn.activation import NormActivation
-from topodiff.nn.embedding import InChannels, check_categories, check_ranks
+from topodiff.nn.embedding import InChannels, check_categories, check_ranks, missing_features
 from topodiff.nn.features import check_complex
 from topodiff.nn.reset import reset_children
+from topodiff.nn.vertex_model import check_arguments, check_not_negative
 
 _ODD = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # of splitmix64
 
@@ -50,15 +53,14 @@ class CircularFingerprint(nn.Module):
     features the complex carries on vertices and edges.
 
     Args:
-        size: number of entries.
-        radius: number of rounds.
+        size: number of entries, at least 1.
+        radius: number of rounds, at least 0.
     """
 
     def __init__(self, size: int = 2048, radius: int = 2) -> None:
         super().__init__()
-        if size < 1 or radius < 0:
-            raise ValueError(f"size must be positive and radius not negative: {size}, {radius}")
-        self.size, self.radius = size, radius
+        self.size = whole_number("size", size, 1)
+        self.radius = whole_number("radius", radius, 0)
 
     def forward(self, K: CellComplex) -> Tensor:
         """(num_complexes, size) counts, in the default floating-point type."""
@@ -122,11 +124,13 @@ class FingerprintMLP(nn.Module):
     ) -> None:
         super().__init__()
         check_ranks(in_channels)
+        check_arguments(dropout, hidden_channels=hidden_channels, out_channels=out_channels)
+        check_not_negative(num_layers=num_layers)
         self.sizes: dict[int, Sequence[int]] = {}
         for r, sizes in in_channels.items():
             if r > 1:
                 continue
-            if isinstance(sizes, int):
+            if isinstance(sizes, int | Integral):
                 raise TypeError(f"fingerprints need categorical features, not real ones: rank {r}")
             self.sizes[r] = tuple(sizes)
         self.fingerprint = CircularFingerprint(size, radius)
@@ -152,6 +156,8 @@ class FingerprintMLP(nn.Module):
         for r, sizes in self.sizes.items():
             if r in K.x:
                 self._check(K.x[r], sizes)
+            elif K.num_cells(r):
+                raise missing_features(r)
         h = self.fingerprint(K).to(self.out.weight.dtype).log1p()
         for layer in self.layers:
             h = layer(h)

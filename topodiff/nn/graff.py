@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import GradientFlow, MixingEnergy, Piecewise, adjacency
 from topodiff.dynamics.law import Law, at
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.continuous import ContinuousModel
 
 FORMS = ("diag", "diag_dom", "sum", "prod", "neg_prod")

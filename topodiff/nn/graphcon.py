@@ -10,8 +10,8 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.kernels.checks import check_choice
 from topodiff.kernels.precision import full_precision
-from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import ADAPTIVE, integrate
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
@@ -87,10 +87,7 @@ class GraphCON(nn.Module):
         check_choice("coupling", coupling, COUPLINGS)
         check_choice("activation", activation, ACTIVATIONS)
         check_choice("solver", solver, OF_OSCILLATORS)
-        if residual not in RESIDUALS[coupling]:
-            raise ValueError(
-                f"residual of {coupling} must be one of {RESIDUALS[coupling]}, got {residual!r}"
-            )
+        check_choice(f"residual of {coupling}", residual, RESIDUALS[coupling])
         if not dt > 0 or alpha < 0 or gamma < 0:
             raise ValueError(
                 f"dt must be positive, alpha and gamma not negative; got {dt}, {alpha} and {gamma}"

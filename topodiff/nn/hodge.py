@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.features import cell_features, check_complex, check_finite
 from topodiff.nn.reset import reset_children

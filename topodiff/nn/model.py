@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.embedding import CellEmbedding, InChannels
 from topodiff.nn.features import check_complex
 from topodiff.nn.readout import Readout, concat_layers

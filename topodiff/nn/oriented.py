@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.features import cell_features, check_finite
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, check_not_negative

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import activate
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.reset import reset_children
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.checks import check_choice
 from topodiff.operators.algebra import Congruence, Product
 from topodiff.operators.base import LinearOperator
 from topodiff.operators.blocks import VertexGram
@@ -241,9 +242,7 @@ class GraphLaplacian(Laplacian):
     def __init__(
         self, complex: CellComplex, kind: str = "combinatorial", *, weights: Tensor | None = None
     ) -> None:
-        kinds = ("combinatorial", "symmetric", "random_walk")
-        if kind not in kinds:
-            raise ValueError(f"kind must be one of {', '.join(kinds)}; got {kind!r}")
+        check_choice("kind", kind, ("combinatorial", "symmetric", "random_walk"))
         by_rank = {} if weights is None else {1: weights}
         dtype = _checked_dtype(complex, by_rank)
         super().__init__(complex, 0, by_rank, kind == "symmetric", dtype)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from topodiff.complexes.integers import whole_number
 from topodiff.kernels import quaternions, rotations
+from topodiff.kernels.checks import check_choice
 from topodiff.kernels.precision import at_least_single, full_precision
 from topodiff.kernels.skew import num_entries
 from topodiff.sheaves import exponential, givens
@@ -82,8 +83,7 @@ class SpecialOrthogonal:
         dim = whole_number("dim", dim, 1)
         if method is None:
             method = "exp" if dim <= MAX_CLOSED_FORM else "householder"
-        if method not in _FAMILIES:
-            raise ValueError(f"method must be one of {', '.join(_FAMILIES)}; got {method!r}")
+        check_choice("method", method, _FAMILIES)
         self.dim = dim
         self.method = method
         self._family = self._choose()

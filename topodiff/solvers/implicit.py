@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from topodiff.kernels.checks import check_choice
 from topodiff.solvers.law import Scalar, System
 from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
 from topodiff.solvers.multistep import check_order, predictor_corrector
@@ -109,9 +110,7 @@ def adams_moulton(
             Adams-Bashforth predicts, one evaluation corrects; ``"auto"``: implicit for linear laws.
     """
     formula = ADAMS_MOULTON[check_order(solver, order)]
-    modes = ("auto", "implicit", "predictor_corrector")
-    if mode not in modes:
-        raise ValueError(f"mode must be one of {', '.join(modes)}; got {mode!r}")
+    check_choice("mode", mode, ("auto", "implicit", "predictor_corrector"))
     linear = problem.system.linear and problem.system.order == 1
     if mode == "predictor_corrector" or (mode == "auto" and not linear):
         return predictor_corrector(

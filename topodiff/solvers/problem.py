@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.checks import check_choice
 from topodiff.operators import LinearOperator
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.law import Scalar, System, as_float
@@ -127,8 +128,7 @@ def make_problem(
     max_steps: int,
 ) -> Problem:
     """Check everything that does not depend on the solver."""
-    if backward not in BACKWARD:
-        raise ValueError(f"backward must be one of {', '.join(BACKWARD)}; got {backward!r}")
+    check_choice("backward", backward, BACKWARD)
     whole_number("max_steps", max_steps, 1)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {type(callback).__name__}")

@@ -7,9 +7,11 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.checks import check_choice
 from topodiff.training.metrics import CLASSIFICATION_METRICS, REGRESSION_METRICS
 from topodiff.training.targets import LOSSES
 
@@ -61,20 +63,20 @@ class FitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _choice("loss", self.loss, LOSSES)
-        _choice("schedule", self.schedule, SCHEDULES)
-        _choice("metric", self.metric, METRICS)
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("metric", self.metric, METRICS)
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
             whole_number(name, getattr(self, name), least)
         whole_number("plateau_patience", self.plateau_patience, 0)
         whole_number("seed", self.seed, 0, MAX_SEED)
         for name in ("learning_rate", "weight_decay", "clip", "minimal_rate"):
-            if not 0 <= getattr(self, name) < math.inf:
+            if not 0 <= check_number(name, getattr(self, name)) < math.inf:
                 raise ValueError(f"{name} is finite and not negative, got {getattr(self, name)}")
         for name in ("warmup", "average"):
-            if not 0 <= getattr(self, name) < 1:
+            if not 0 <= check_number(name, getattr(self, name)) < 1:
                 raise ValueError(f"{name} is in [0, 1), got {getattr(self, name)}")
-        if not 0 < self.plateau_factor < 1:
+        if not 0 < check_number("plateau_factor", self.plateau_factor) < 1:
             raise ValueError(f"plateau_factor is in (0, 1), got {self.plateau_factor}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,6 +100,8 @@ def check_names(given: Iterable[str], known: Iterable[str], what: str) -> None:
             raise ValueError(f"there is no {what} {name!r}; {hint}")
 
 
-def _choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}")
+def check_number(name: str, value: Any) -> Any:
+    """``value``; TypeError unless it is a number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is a number, got {value!r}")
+    return value

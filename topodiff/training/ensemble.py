@@ -106,7 +106,12 @@ class Ensemble:
 
     def predict(self, samples: Samples) -> Prediction:
         """Mean and spread of the members on ``samples`` (their features not scaled), on the CPU;
-        computed where the members are."""
+        computed where the members are. TypeError for what is no :class:`Samples`."""
+        if not isinstance(samples, Samples):
+            raise TypeError(
+                f"predict takes Samples, got {type(samples).__name__}: make them of complexes with "
+                "Samples(topodiff.batch([...])), of a table with molecule_samples(table)"
+            )
         scaled = scale_features(samples, self.scaler)
         each = torch.stack([self.targets.unscale(predict(m, scaled)) for m in self.members])
         spread = (

@@ -15,7 +15,7 @@ from topodiff.complexes.integers import whole_number
 from topodiff.nn import CIN, GINE, FingerprintMLP
 from topodiff.nn.activation import NORMS
 from topodiff.nn.embedding import InChannels
-from topodiff.training.config import check_names
+from topodiff.training.config import check_names, check_number
 
 MODELS = ("cin", "gine", "mlp")
 READOUTS = ("sum", "mean")
@@ -49,7 +49,7 @@ class ModelConfig:
         check_names([self.readout], READOUTS, "readout")
         for field in ("hidden_channels", "num_layers"):
             whole_number(field, getattr(self, field), 1)
-        if not 0 <= self.dropout < 1:
+        if not 0 <= check_number("dropout", self.dropout) < 1:
             raise ValueError(f"dropout is in [0, 1), got {self.dropout}")
 
     @classmethod

@@ -8,6 +8,7 @@ groups, shape indices, ...; none of them is a measured value), scaled by the tra
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import rdkit
 import torch
 
+from topodiff.complexes.integers import whole_numbers
 from topodiff.molecules import LiftSettings, MoleculeTable, feature_set
 from topodiff.molecules.descriptors import NAMES, descriptors
 from topodiff.molecules.features import VERSION
@@ -43,6 +45,7 @@ def train_molecules(
     config: TrainConfig,
     *,
     samples: Samples | None = None,
+    targets: Targets | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     on_epoch: Callable[[int, Record], None] | None = None,
@@ -52,10 +55,11 @@ def train_molecules(
 
     Args:
         table: read with target columns. The ensemble remembers how it was lifted.
-        split: numbers of the molecules in each part.
+        split: numbers of the molecules in each part, also as arrays or tensors.
         config, folder, resume, on_epoch, device: as for
             :func:`~topodiff.training.train_ensemble`.
-        samples: of the table, where :func:`molecule_samples` was called already.
+        samples, targets: of the table, where :func:`molecule_samples` and
+            :func:`check_trainable` were called already.
 
     Raises:
         ValueError: no targets, an empty or overlapping split, a constant target, samples with
@@ -63,7 +67,8 @@ def train_molecules(
             another run's checkpoints, a device that is not there; before any training.
     """
     device = usable_device(device)
-    targets = check_trainable(table, split, config)
+    split = _plain(split)
+    targets = check_trainable(table, split, config) if targets is None else targets
     if samples is not None and (samples.features is not None) != config.descriptors:
         raise ValueError(
             f"the settings have descriptors={config.descriptors}, which the samples were not made "
@@ -89,10 +94,18 @@ def train_molecules(
 def predict_molecules(ensemble: Ensemble, table: MoleculeTable, num_workers: int = 0) -> Prediction:
     """Mean and spread for the molecules of ``table``, in its order.
 
+    Warns where the models take descriptors, which another version of RDKit may compute otherwise.
+
     Raises:
+        TypeError: for what is no table.
         ValueError: the table was not lifted as the one that the ensemble was trained on, or a
             descriptor of then is not in this version of RDKit.
     """
+    if not isinstance(table, MoleculeTable):
+        raise TypeError(
+            f"predict_molecules takes a table, got {type(table).__name__}: make one with "
+            "read_table, or with table_from_smiles of a list"
+        )
     lifted, wanted = dataclasses.asdict(table.settings), reading_settings(ensemble)
     wrong = [f"{name}={value!r}" for name, value in wanted.items() if lifted[name] != value]
     if wrong:
@@ -119,13 +132,21 @@ def reading_settings(ensemble: Ensemble) -> dict[str, Any]:
 
 
 def _check_descriptors(ensemble: Ensemble) -> None:
-    """ValueError where RDKit lacks one, before any is computed."""
-    names = None if ensemble.scaler is None else ensemble.scaler.names
-    if missing := [name for name in names or () if name not in NAMES]:
-        before = ensemble.versions.get("rdkit", "another version")
+    """ValueError where RDKit lacks one, before any is computed; a warning for another RDKit."""
+    if ensemble.scaler is None:
+        return
+    before = ensemble.versions.get("rdkit", "another version")
+    if missing := [name for name in ensemble.scaler.names or () if name not in NAMES]:
         raise ValueError(
             f"the models were trained with RDKit {before} on the descriptor {missing[0]!r}, which "
             f"RDKit {rdkit.__version__} does not have: install rdkit=={before}"
+        )
+    if before != rdkit.__version__:
+        warnings.warn(
+            f"the models were trained on descriptors of RDKit {before}, and RDKit "
+            f"{rdkit.__version__} may compute others: install rdkit=={before} for the same "
+            "predictions",
+            stacklevel=3,
         )
 
 
@@ -133,12 +154,16 @@ def check_trainable(table: MoleculeTable, split: Split, config: TrainConfig) -> 
     """The targets; ValueError where :func:`train_molecules` could not go ahead; costs nothing."""
     if table.y is None:
         raise ValueError("the table has no targets: read it with target_columns")
+    split = _plain(split)
     for name in ("train", "val"):
         if not getattr(split, name):
             raise ValueError(
                 f"the {name} part of the split of {len(table)} molecules is empty: take another "
                 "split, or more molecules (ten at least for a random one)"
             )
+    for name, part in split._asdict().items():
+        if len(set(part)) < len(part):
+            raise ValueError(f"a molecule is twice in the {name} part of the split")
     numbers = [*split.train, *split.val, *split.test]
     if len(set(numbers)) < len(numbers):
         raise ValueError("a molecule is in two parts of the split")
@@ -148,3 +173,10 @@ def check_trainable(table: MoleculeTable, split: Split, config: TrainConfig) -> 
     targets = Targets.fit(table.y[split.train], table.target_columns, config.task, others)
     selecting_metric(config.fit.metric, targets, table.y[split.val])
     return targets
+
+
+def _plain(split: Split) -> Split:
+    """Its parts as lists, whatever held the numbers."""
+    parts = split._asdict().items()
+    numbers = (whole_numbers(f"molecules of the {name} part", part) for name, part in parts)
+    return Split(*(part.flatten().tolist() for part in numbers))

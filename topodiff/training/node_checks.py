@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
+from topodiff.kernels.checks import check_choice
 
 NODE_METRICS = ("accuracy", "roc_auc")
 
@@ -22,8 +23,7 @@ def check_nodes(complex: CellComplex, y: Tensor, masks: Mapping[str, Tensor], na
         raise ValueError(
             f"features of {bad.numel()} vertices are not finite, the first is vertex {int(bad[0])}"
         )
-    if name not in NODE_METRICS:
-        raise ValueError(f"the metric is one of {NODE_METRICS}, got {name!r}")
+    check_choice("metric", name, NODE_METRICS)
     for what, tensor in (("y", y), *masks.items()):
         if tensor.shape != (n,):
             raise ValueError(f"{what} of {n} vertices has shape ({n},), got {tuple(tensor.shape)}")

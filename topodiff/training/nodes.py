@@ -15,8 +15,10 @@ from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.checks import check_choice
 from topodiff.nn import ContinuousModel
 from topodiff.training import checkpoint
+from topodiff.training.config import check_number
 from topodiff.training.inference import device_of
 from topodiff.training.metrics import metric
 from topodiff.training.node_checks import check_nodes, check_outputs
@@ -62,14 +64,12 @@ class NodeFitConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.select not in SELECT:
-            raise ValueError(f"select is one of {SELECT}, got {self.select!r}")
-        if self.optimizer not in OPTIMIZERS:
-            raise ValueError(f"optimizer is one of {(*OPTIMIZERS,)}, got {self.optimizer!r}")
+        check_choice("select", self.select, SELECT)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
         for name, least in (("epochs", 1), ("patience", 0), ("seed", 0)):
             whole_number(name, getattr(self, name), least)
         for value in (self.learning_rate, self.weight_decay, *self.decays.values()):
-            if not 0 <= value < math.inf:
+            if not 0 <= check_number("a learning rate or weight decay", value) < math.inf:
                 raise ValueError(
                     f"learning rate and weight decays are finite and not negative, got {value}"
                 )

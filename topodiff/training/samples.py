@@ -11,7 +11,6 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.integers import whole_numbers
-from topodiff.training.targets import as_float
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Samples:
     Args:
         complexes: n complexes in one batch.
         y: (n, columns) targets, NaN for missing; None where only predictions are wanted. Kept as
-            float32, or float64 where they are that.
+            float64.
         features: (n, width) numbers that describe each complex as a whole, or None.
         lines: (n,) line of the file from which each complex comes, for messages.
         feature_names: (width,) names of the features, or None.
@@ -47,7 +46,7 @@ class Samples:
         if self.feature_names is not None and len(self.feature_names) != width:
             raise ValueError(f"{width} features and {len(self.feature_names)} names of them")
         if self.y is not None:
-            object.__setattr__(self, "y", as_float(self.y))
+            object.__setattr__(self, "y", self.y.double())
 
     def __len__(self) -> int:
         return len(self.complexes)

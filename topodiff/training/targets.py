@@ -11,7 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from topodiff.kernels.checks import check_choice
+
 REGRESSION, CLASSIFICATION = "regression", "classification"
+TASKS = ("auto", REGRESSION, CLASSIFICATION)
 LOSSES = ("l1", "l2", "huber")
 
 
@@ -70,12 +73,14 @@ class Targets:
         return torch.tensor([t == REGRESSION for t in self.tasks], device=device)
 
     def scale(self, y: Tensor) -> Tensor:
-        """Targets in their units -> what the outputs of a model are compared with."""
-        y = as_float(y)  # means and deviations are no integers
+        """Targets in their units -> what the outputs of a model are compared with, in float64: the
+        differences between large targets may be small."""
+        y = y.double()
         return (y - self._row(self.mean, y)) / self._row(self.std, y)
 
     def unscale(self, outputs: Tensor) -> Tensor:
-        """Outputs of a model (n, columns) -> values in units, or probabilities."""
+        """Outputs of a model (n, columns) -> values in units, or probabilities, in float64."""
+        outputs = outputs.double()
         values = outputs * self._row(self.std, outputs) + self._row(self.mean, outputs)
         return torch.where(self.is_regression(outputs.device), values, outputs.sigmoid())
 
@@ -86,7 +91,7 @@ class Targets:
         the bend at half a standard deviation; classification: cross entropy.
         """
         known = scaled.isfinite()
-        target = torch.where(known, scaled, outputs.detach())
+        target = torch.where(known, scaled.to(outputs.dtype), outputs.detach())
         if kind == "l2":
             loss = F.mse_loss(outputs, target, reduction="none")
         elif kind == "l1":
@@ -116,13 +121,9 @@ class Targets:
         return torch.tensor(values, dtype=like.dtype, device=like.device)
 
 
-def as_float(y: Tensor) -> Tensor:
-    """``y`` in a precision in which targets can be scaled: float32 unless it is float64."""
-    return y if y.dtype == torch.float64 else y.float()
-
-
 def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, float, float]:
     """(task, mean, std) of one column of targets; ``every`` has those that are not trained on."""
+    check_choice("task", task, TASKS)
     values = column[column.isfinite()]
     if values.numel() == 0:
         raise ValueError(f"target {name!r} has no value among the training rows")
@@ -131,8 +132,6 @@ def _column(column: Tensor, every: Tensor, name: str, task: str) -> tuple[str, f
     if task == "auto":
         task = CLASSIFICATION if binary else REGRESSION
         _warn_of_two_values(every, name, binary)
-    if task not in (REGRESSION, CLASSIFICATION):
-        raise ValueError(f"task is auto, regression or classification, got {task!r}")
     if task == CLASSIFICATION and not binary:
         bad = strange[0].item()
         raise ValueError(f"target {name!r} is to be classified and needs 0 or 1, got {bad:g}")

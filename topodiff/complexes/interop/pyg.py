@@ -11,6 +11,7 @@ from topodiff.complexes.build import canonical_edges, edge_boundary
 from topodiff.complexes.complex import CellComplex
 from topodiff.complexes.incidence import count_to_ptr
 from topodiff.complexes.interop.optional import optional_import
+from topodiff.kernels.checks import check_choice
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -40,8 +41,7 @@ def from_pyg(data: Data, *, conflicts: str = "error", self_loops: str = "error")
     pyg = optional_import("torch_geometric.data", "pyg")
     if not isinstance(data, pyg.Data):
         raise TypeError(f"from_pyg() takes Data or Batch, got {type(data).__name__}")
-    if conflicts not in ("error", "mean"):
-        raise ValueError(f'conflicts is "error" or "mean", got {conflicts!r}')
+    check_choice("conflicts", conflicts, ("error", "mean"))
     if data.num_nodes is None:
         raise ValueError("data has no vertices that could be counted; set data.num_nodes")
     given = torch.zeros(2, 0).long() if data.edge_index is None else data.edge_index
@@ -67,11 +67,11 @@ def from_pyg(data: Data, *, conflicts: str = "error", self_loops: str = "error")
 
 
 def _split_targets(
-    y: Tensor | None, num_graphs: int, num_nodes: int
+    y: Any, num_graphs: int, num_nodes: int
 ) -> tuple[Tensor | None, dict[int, Tensor]]:
     if y is None:
         return None, {}
-    y = y.reshape(1) if y.dim() == 0 else y
+    y = torch.atleast_1d(torch.as_tensor(y))  # Data holds numbers as well
     if y.shape[0] == num_graphs:
         return y, {}
     if y.shape[0] == num_nodes:

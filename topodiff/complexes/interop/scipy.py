@@ -53,7 +53,7 @@ def _from_adjacency(matrix: sp.sparray) -> CellComplex:
             "boundary matrices go in a list: from_scipy([B_1, ...])"
         )
     entries = _entries(matrix)
-    edges, place = canonical_edges(rows, torch.from_numpy(np.stack(entries.coords)).long())
+    edges, place = canonical_edges(rows, _index(entries))
     weights = None
     if (entries.data != 1).any():
         values = torch.as_tensor(entries.data, dtype=torch.get_default_dtype())
@@ -77,8 +77,7 @@ def _from_boundaries(matrices: list[sp.sparray]) -> CellComplex:
         sign = entries.data.astype(np.int64)
         if (sign != entries.data).any():
             raise ValueError(f"the entries of B_{rank} must be 0, +1 or -1")
-        index = torch.from_numpy(np.stack(entries.coords)).long()
-        boundaries[rank] = (index, torch.from_numpy(sign))
+        boundaries[rank] = (_index(entries), torch.from_numpy(sign))
         shape.append(matrix.shape[1])
     return CellComplex.from_boundaries(shape, boundaries)
 
@@ -91,3 +90,8 @@ def _entries(matrix: sp.sparray) -> sp.coo_array:
     entries.sum_duplicates()
     entries.eliminate_zeros()
     return entries
+
+
+def _index(entries: sp.coo_array) -> torch.Tensor:
+    """(2, nnz) rows and columns."""
+    return torch.from_numpy(np.stack([entries.row, entries.col])).long()

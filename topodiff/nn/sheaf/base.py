@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from topodiff.kernels.activations import activate
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.dropout import Dropout
 from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex, keep
 from topodiff.kernels.activations import ACTIVATIONS, activate
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.hodge import ODD
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.families import MAPS, MapFamily

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from topodiff.complexes import CellComplex
+from topodiff.kernels.checks import check_choice
 from topodiff.kernels.precision import full_precision
-from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import check_backward, integrate
 from topodiff.nn.sheaf.base import SheafModel
 from topodiff.nn.sheaf.laplacian import Operator

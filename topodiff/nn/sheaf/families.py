@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from topodiff.complexes.integers import whole_number
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.sheaves import Orthogonal, SpecialOrthogonal
 from topodiff.sheaves.maps import Maps
 

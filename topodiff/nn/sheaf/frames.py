@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.dropout import drop
 from topodiff.nn.sheaf.families import MapFamily
 from topodiff.nn.sheaf.laplacian import FlatOperator, Normalization, graph_operator

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import ACTIVATIONS, activate
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.dropout import leave_drop
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.frames import FrameLearner
@@ -55,8 +55,7 @@ class SheafDiffusionLayer(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("activation", activation, ACTIVATIONS)
-        if normalized not in NORMALIZATIONS:
-            raise ValueError(f"normalized must be one of {NORMALIZATIONS}, got {normalized!r}")
+        check_choice("normalized", normalized, NORMALIZATIONS)
         self.learner = learner
         self.stalk_dim, self.channels = stalk_dim, channels
         self.low_pass, self.high_pass = low_pass, high_pass

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.kernels.activations import ACTIVATIONS
-from topodiff.nn.activation import check_choice
+from topodiff.kernels.checks import check_choice
 from topodiff.nn.dropout import leave_drop
 from topodiff.nn.sheaf.families import MapFamily
 from topodiff.nn.sheaf.laplacian import BlockOperator, Normalization, sheaf_operator
