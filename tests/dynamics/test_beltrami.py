@@ -14,6 +14,7 @@ from topodiff.dynamics import (
     BeltramiFlow,
     DirichletEnergy,
     Entries,
+    EntryOperator,
     GradientFlow,
     PDirichletEnergy,
     PolyakovEnergy,
@@ -183,6 +184,29 @@ def test_nearest_neighbours(n, seed, data):
     assert len(pairs) == both.nnz
     own = nearest_neighbors(p, k, loops=True)
     assert torch.equal(own.index.reshape(n, k)[:, 0], torch.arange(n))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 30), st.integers(0, 10_000), st.data())
+def test_rows_of_a_sparse_matrix_are_positions(n, seed, data):
+    p = randn(n, n, seed=seed) * (randn(n, n, seed=seed + 1) > 0.5)
+    row, column = p.nonzero().unbind(1)
+    matrix = EntryOperator(Entries.from_pairs(row, column, n), p[row, column])
+    k, cut = data.draw(st.integers(1, n - 1)), data.draw(st.integers(0, n))
+    ptr = torch.tensor([0, cut, n])
+    for search in (
+        lambda q: nearest_neighbors(q, k),
+        lambda q: nearest_neighbors(q, k, loops=True, ptr=ptr),
+        lambda q: within_radius(q, 1.5, ptr=ptr),
+    ):
+        found, expected = search(matrix), search(p)
+        assert torch.equal(found.ptr, expected.ptr)
+        far = torch.cdist(p, p)
+        torch.testing.assert_close(far[found.row, found.index], far[expected.row, expected.index])
+    matrix.weight.fill_(torch.nan)
+    if len(row):
+        with pytest.raises(ValueError, match="positions are not finite"):
+            nearest_neighbors(matrix, k)
 
 
 def test_points_at_the_same_place():

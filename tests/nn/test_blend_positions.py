@@ -48,7 +48,7 @@ def test_positions_in_the_model():
     x = X.double()
     rows = model.positions(K, torch.float64)
     assert rows.ptr.diff().tolist() == [7] * N
-    assert model.positions(K, torch.float64) is rows
+    assert model.positions(K, torch.float64).weight is rows.weight
     as_given = BLEND(5, 8, 2, position_channels=N, position_hidden=3, decode_positions=True)
     as_given.double().load_state_dict(model.state_dict())
     dense = torch.eye(N, dtype=torch.float64)
@@ -57,6 +57,26 @@ def test_positions_in_the_model():
     model(K, x).sum().backward()
     # the decoder sees positions, so they get gradients by it as well as by attention
     assert float(model.position_encoder.weight.grad.norm()) > 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"position_channels": N, "position_neighbors": 6},
+        {"position_channels": 4, "position_walks": True},
+    ],
+)
+def test_neighbours_by_the_positions_that_come_in(options):
+    model = BLEND(5, 8, 2, **options, neighbors=4, input_dropout=0.5, loops=0.0)
+    rows = model.positions(K, torch.float32)
+    points = rows if isinstance(rows, torch.Tensor) else rows @ torch.eye(N)
+    found = model.entries(K, torch.zeros(N, model.state_channels))
+    far = torch.cdist(points, points).fill_diagonal_(torch.inf)
+    nearest = far[found.row, found.index].reshape(N, 4)
+    torch.testing.assert_close(nearest, far.sort(1).values[:, :4], atol=1e-6, rtol=1e-4)
+    # neither what is learnt nor dropout in training moves them
+    model.reset_parameters()
+    assert model.train().entries(K, torch.ones(N, model.state_channels)) is found
 
 
 def test_positions_of_another_graph():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import torch
@@ -15,7 +15,7 @@ _CHUNK = 1 << 22
 
 @torch.no_grad()
 def nearest_neighbors(
-    positions: Tensor,
+    positions: Tensor | EntryOperator,
     k: int,
     *,
     loops: bool = False,
@@ -28,7 +28,7 @@ def nearest_neighbors(
     Time n^2, memory a few megabytes.
 
     Args:
-        positions: (n, dim).
+        positions: (n, dim), or a sparse matrix whose rows they are.
         k: 1 <= k < n.
         loops: whether the point itself is one of the k; otherwise it is never among them.
         symmetric: add the entry (j, i) for each (i, j), once.
@@ -43,14 +43,14 @@ def nearest_neighbors(
     rows, columns = [], []
     for start, first, distance in _distances(positions, ptr):
         count, size = distance.shape
-        own = torch.arange(count, device=positions.device)
+        own = torch.arange(count, device=distance.device)
         # the point itself comes first, also among points at the same place, or not at all
         distance[own, start - first + own] = -1 if loops else torch.inf
         most = min(k, size - (not loops))
         found = distance.topk(most, dim=1, largest=False, sorted=True).indices
         rows.append((start + own).repeat_interleave(most))
         columns.append(first + found.flatten())
-    row, column = _joined(rows, positions), _joined(columns, positions)
+    row, column = _joined(rows, positions.device), _joined(columns, positions.device)
     if not symmetric:
         return Entries.from_pairs(row, column, n)
     return _unique(torch.cat([row, column]), torch.cat([column, row]), n)
@@ -58,12 +58,16 @@ def nearest_neighbors(
 
 @torch.no_grad()
 def within_radius(
-    positions: Tensor, radius: float, *, loops: bool = False, ptr: Tensor | None = None
+    positions: Tensor | EntryOperator,
+    radius: float,
+    *,
+    loops: bool = False,
+    ptr: Tensor | None = None,
 ) -> Entries:
     """All pairs of points at most ``radius`` apart; time n^2.
 
     Args:
-        positions: (n, dim).
+        positions: (n, dim), or a sparse matrix whose rows they are.
         radius: not negative.
         loops: whether each point is its own neighbour.
         ptr: (graphs + 1,) points of the graphs of a batch, between which there are no pairs.
@@ -75,7 +79,7 @@ def within_radius(
         row, column = (distance <= radius).nonzero().unbind(1)
         rows.append(row + start)
         columns.append(column + first)
-    row, column = _joined(rows, positions), _joined(columns, positions)
+    row, column = _joined(rows, positions.device), _joined(columns, positions.device)
     if not loops:
         row, column = row[row != column], column[row != column]
     return Entries.from_pairs(row, column, positions.shape[0])
@@ -145,38 +149,66 @@ def pagerank_rows(
         rows.append(start + row)
         columns.append(column[row, place])
         values.append(value[row, place])
-    entries = Entries.from_pairs(_joined(rows, matrix), _joined(columns, matrix), n)
+    entries = Entries.from_pairs(_joined(rows, matrix.device), _joined(columns, matrix.device), n)
     return entries, torch.cat(values)
 
 
-def _distances(positions: Tensor, ptr: Tensor | None) -> Iterator[tuple[int, int, Tensor]]:
+def _distances(
+    positions: Tensor | EntryOperator, ptr: Tensor | None
+) -> Iterator[tuple[int, int, Tensor]]:
     """A few rows of a graph at a time: the first of them, the first point of the graph, and
     distances (rows, points of the graph)."""
-    if positions.dim() != 2 or not positions.is_floating_point():
-        raise ValueError(
-            f"positions must be (n, dim) and floating point, got {tuple(positions.shape)} of "
-            f"{positions.dtype}"
-        )
-    if not bool(positions.isfinite().all()):
-        raise ValueError("positions are not finite")
     n = positions.shape[0]
+    distances = (
+        _between_points(positions) if isinstance(positions, Tensor) else _between_rows(positions)
+    )
     ends = [0, n] if ptr is None else ptr.tolist()
     if ends[0] != 0 or ends[-1] != n:
         raise ValueError(
             f"ptr must go from 0 to {n}, the number of points; got {ends[0]} to {ends[-1]}"
         )
     for first, last in pairwise(ends):
-        points = positions[first:last]
         width = max(_CHUNK // max(last - first, 1), 1)
         for start in range(first, last, width):
-            rows = positions[start : min(start + width, last)]
-            # not through |p|^2 + |q|^2 - 2 p.q, in which near points lose their distance
-            distance = torch.cdist(rows, points, compute_mode="donot_use_mm_for_euclid_dist")
-            yield start, first, distance
+            yield (
+                start,
+                first,
+                distances(slice(start, min(start + width, last)), slice(first, last)),
+            )
 
 
-def _joined(parts: list[Tensor], like: Tensor) -> Tensor:
-    return torch.cat([torch.zeros(0, dtype=torch.long, device=like.device), *parts])
+def _between_points(points: Tensor) -> Callable[[slice, slice], Tensor]:
+    if points.dim() != 2 or not points.is_floating_point():
+        raise ValueError(
+            f"positions must be (n, dim) and floating point, got {tuple(points.shape)} of "
+            f"{points.dtype}"
+        )
+    if not bool(points.isfinite().all()):
+        raise ValueError("positions are not finite")
+    # not through |p|^2 + |q|^2 - 2 p.q, in which near points lose their distance
+    exact = "donot_use_mm_for_euclid_dist"
+    return lambda some, others: torch.cdist(points[some], points[others], compute_mode=exact)
+
+
+def _between_rows(matrix: EntryOperator) -> Callable[[slice, slice], Tensor]:
+    """Through products, as rows have few entries; in double precision, for near ones."""
+    if not bool(matrix.weight.isfinite().all()):
+        raise ValueError("positions are not finite")
+    matrix = EntryOperator(matrix.entries, matrix.weight.double())
+    squares = matrix.entries.row_sums(matrix.weight.square())
+
+    def distances(some: slice, others: slice) -> Tensor:
+        count = some.stop - some.start
+        chosen = squares.new_zeros(len(squares), count)
+        chosen[some] = torch.eye(count, dtype=chosen.dtype, device=chosen.device)
+        product = (matrix @ (matrix.T @ chosen))[others].T
+        return (squares[some, None] + squares[others] - 2 * product).clamp(min=0).sqrt()
+
+    return distances
+
+
+def _joined(parts: list[Tensor], device: torch.device) -> Tensor:
+    return torch.cat([torch.zeros(0, dtype=torch.long, device=device), *parts])
 
 
 def _unique(row: Tensor, column: Tensor, n: int) -> Entries:

@@ -14,6 +14,7 @@ from topodiff.dynamics import (
     AttentionDiffusion,
     BeltramiFlow,
     Entries,
+    EntryOperator,
     nearest_neighbors,
     normalize,
     pagerank_rows,
@@ -39,10 +40,11 @@ class BLEND(GRAND):
         position_walks: positions are those of :func:`topodiff.geometry.deepwalk`.
         decode_positions: whether the decoder sees the positions, as in the published code.
         position_scale: of positions in the attention; 0 makes features flow as in GRAND.
-        neighbors: the graph is that of so many nearest neighbours at the positions of the start
+        neighbors: the graph is that of so many nearest neighbours by the positions that come in
             (published: k = 64), of all vertices where there are fewer; None for the graph itself.
         radius: or that of all positions within this distance.
-        moving: neighbours are found at every evaluation, as positions move.
+        moving: neighbours are found at every evaluation, by the positions in the state, which
+            move.
         options: of :class:`GRAND`.
     """
 
@@ -107,8 +109,14 @@ class BLEND(GRAND):
         return torch.cat([z[:, : z.shape[1] - self.position_hidden], p], 1)
 
     def positions(self, complex: CellComplex, dtype: torch.dtype) -> Tensor | Rows:
-        """(n_0, position_channels); those by pagerank as sparse rows. They and those by walks are
-        found once for each graph."""
+        """(n_0, position_channels); those by pagerank as sparse rows."""
+        found = self._positions(complex, dtype)
+        if isinstance(found, Tensor):
+            return found
+        return Rows(found.entries.index, found.entries.ptr, found.weight)
+
+    def _positions(self, complex: CellComplex, dtype: torch.dtype) -> Tensor | EntryOperator:
+        """Those by pagerank and by walks are found once for each graph."""
         n = complex.num_cells(0)
         if self.position_walks:
             width = self.position_channels
@@ -129,12 +137,11 @@ class BLEND(GRAND):
             )
         k, teleport = min(self.position_neighbors, max(n - 1, 0)), self.teleport
 
-        def make() -> Rows:
+        def make() -> EntryOperator:
             graph = Entries.from_complex(complex, True)
             ones = torch.ones(graph.nnz, dtype=dtype, device=complex.device)
             walk = normalize(graph, ones, "row")
-            found, values = pagerank_rows(walk, graph, k, teleport=teleport)
-            return Rows(found.index, found.ptr, values)
+            return EntryOperator(*pagerank_rows(walk, graph, k, teleport=teleport))
 
         return keep(complex, ("pagerank rows", k, teleport, dtype), make)
 
@@ -148,7 +155,17 @@ class BLEND(GRAND):
         rewire = self._rewire(complex)
         if rewire is None:
             return super().entries(complex, x)
-        return rewire(x[:, -self.position_hidden :].detach())
+        if self.moving:
+            return rewire(x[:, -self.position_hidden :].detach())
+
+        def make() -> Entries:
+            return rewire(self._positions(complex, x.dtype))
+
+        if self.position_neighbors is None and not self.position_walks:
+            return make()
+        found_by = (self.position_neighbors, self.teleport, self.position_channels)
+        options = (self.neighbors, self.radius, self.loops > 0)
+        return keep(complex, ("neighbors", *found_by, *options), make)
 
     def _rewire(self, complex: CellComplex) -> Any:
         options: dict[str, Any] = {"loops": self.loops > 0, "ptr": complex.ptr[0]}

@@ -13,8 +13,8 @@ The published settings are those of GRAND-l; GRAND-nl and GRAND-nl-rw have them 
 with the k and the teleport probability that stand unused in the same file. On citeseer they take
 cora's tolerances: its own, 2.9e-9 of a state, are below the rounding of float32.
 
-BLEND-kNN finds neighbours every 10 epochs there, from positions and features, after 9 epochs on the
-graph itself; here from positions, whenever the model is run.
+BLEND-kNN finds neighbours every 10 epochs there, by positions and features as they are encoded,
+after 9 epochs on the graph itself; here once, by the positions that come in.
 
 The published GraphCON on citation graphs mixes the velocity into GRAND's own equation. Ours is the
 oscillator of the article: on random splits with settings of our own, searched on validation
