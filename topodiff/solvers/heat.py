@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -30,8 +31,10 @@ def solve_chebyshev(
     ``spectral_bound()``: about sqrt(2 rho t log(1/tol)) products for all times together.
 
     Args:
-        tol: on the error over |x0|, by default eps^(3/4); the a-priori bound of what the expansion
-            leaves out is returned in ``stats.error_bound``. Rounding comes on top.
+        tol: on the error over ``|x0| max(1, |exp(-t A)|)``, by default eps^(3/4); the a-priori bound
+            of what the expansion leaves out, and of what cancels in it where A is not known to be
+            semidefinite, over |x0|, is returned in ``stats.error_bound``. If that is beyond tol for
+            rounding the status is ``"no_convergence"``. Rounding of products comes on top.
         max_degree: where to give up, with status ``"max_steps"`` and the bound reached.
     """
     operator, tol = _prepare(problem, solver, tol)
@@ -48,7 +51,7 @@ def solve_chebyshev(
         return chebyshev.propagate(fast, expansion, x)
 
     states = _propagate(problem, operator, fast, forward, lambda: expansion)
-    status = OK if expansion.complete else "max_steps"
+    status = "max_steps" if not expansion.complete else OK if expansion.sound else "no_convergence"
     return _solution(problem, states, status, max(expansion.bound))
 
 
@@ -66,8 +69,9 @@ def solve_krylov(
     Gradients are those of a Chebyshev expansion of the same tolerance.
 
     Args:
-        tol: on the error over |x0| (Frobenius norms over all channels), by default eps^(3/4); the
-            a-posteriori bound reached is returned in ``stats.error_bound``.
+        tol: on the error over ``|x0| max(1, |exp(-t A)|)`` (Frobenius norms over all channels), by
+            default eps^(3/4); the a-posteriori bound reached, over |x0|, is returned in
+            ``stats.error_bound``.
         max_iterations: where to give up, with status ``"max_steps"``.
         memory: bytes for vectors; more vectors are made twice instead of kept.
     """
@@ -84,7 +88,13 @@ def solve_krylov(
         return found[0].x, None
 
     def expansion() -> chebyshev.Expansion:
-        return chebyshev.expand(operator, times, tol, 20_000)
+        found = chebyshev.expand(fast, times, tol, 20_000)
+        if not (found.complete and found.sound):
+            warnings.warn(
+                "the expansion of a backward pass ended with an error of "
+                f"{max(found.bound):.2g}: gradients are inexact", stacklevel=2,
+            )  # fmt: skip
+        return found
 
     states = _propagate(problem, operator, fast, forward, expansion)
     result = found[0]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
+from topodiff.operators.spectrum import lower_end
 
 _FIRST_CHECK = 6
 
@@ -37,11 +38,11 @@ class _Tridiagonal:
         """``exp(-t T) e_1``."""
         return self.vectors @ (np.exp(-t * self.values) * self.vectors[0])
 
-    def error(self, t: float, beta: float) -> float:
-        """``beta int_0^t |e_m^T exp(-s T) e_1| ds``, a bound of the error over |x| for a positive
-        semidefinite operator (Hochbruck and Lubich 1997, theorem 1); the sign under the integral
-        never changes, since T has positive numbers beside its diagonal."""
-        rates = t * self.values
+    def error(self, t: float, beta: float, lower: float) -> float:
+        """``beta int_0^t |e_m^T exp(-s (T - lower)) e_1| ds``, a bound of the error over ``|x|
+        exp(-t lower)`` for a spectrum that begins there (Hochbruck and Lubich 1997, theorem 1); the
+        sign under the integral never changes, since T has positive numbers beside its diagonal."""
+        rates = t * (self.values - lower)
         small = np.abs(rates) < 1e-8
         phi = np.where(small, 1 - rates / 2, -np.expm1(-rates) / np.where(small, 1.0, rates))
         found = beta * t * abs(float(self.vectors[-1] @ (phi * self.vectors[0])))
@@ -69,11 +70,15 @@ def propagate(
     keep = max(memory // (x.numel() * x.element_size()), 2)
     process = _Process(operator, start.div_(size), keep)
     with np.errstate(over="ignore", invalid="ignore"):
-        projection, bound = _project(process, operator, times, tol, max_iterations)
+        try:
+            projection, bound, complete = _project(process, operator, times, tol, max_iterations)
+        except FloatingPointError:
+            m, nan = len(process.alpha), torch.full_like(x, math.nan)
+            return Propagated(torch.stack([nan] * len(times)), m, m, math.inf, False)
         weights = np.stack([size * projection.exponential(t) for t in times])
     out, products = process.combine(weights)
     m = len(process.alpha)
-    return Propagated(out.mul_(largest), m, products, bound, bound <= tol)
+    return Propagated(out.mul_(largest), m, products, bound, complete)
 
 
 def _project(
@@ -82,20 +87,21 @@ def _project(
     times: Sequence[float],
     tol: float,
     max_iterations: int,
-) -> tuple[_Tridiagonal, float]:
-    """Extend the space until the bound at all times is in order; the projection and the bound."""
-    lower = 0.0 if operator.positive_semidefinite else -operator.spectral_bound()
-    growth = float(np.exp(-max(times) * lower))
+) -> tuple[_Tridiagonal, float, bool]:
+    """Extend the space until the bound at all times is in order; the projection, the bound, and
+    whether it is."""
+    found, lower = lower_end(operator)
+    t = np.asarray(times, dtype=np.float64)
+    growth, allowed = np.exp(-t * lower), tol * np.exp(-t * min(found, 0.0))
     check = _FIRST_CHECK
     while True:
         invariant = process.extend(min(check, max_iterations))
         projection = _Tridiagonal(process.alpha, process.beta)
-        errors = [projection.error(t, process.beta[-1]) for t in times if t]
-        bound = 0.0
-        if not invariant:
-            bound = growth * max(errors, default=0.0) if growth < math.inf else math.inf
-        if bound <= tol or invariant or len(process.alpha) >= max_iterations:
-            return projection, bound
+        errors = [0.0 if invariant else projection.error(s, process.beta[-1], lower) for s in t]
+        bounds = np.nan_to_num(growth * errors, nan=np.inf, posinf=np.inf)
+        complete = bool((bounds <= allowed).all())
+        if complete or invariant or len(process.alpha) >= max_iterations:
+            return projection, float(bounds.max()), complete
         check = len(process.alpha) + max(len(process.alpha) // 4, 4)
 
 
@@ -130,6 +136,8 @@ class _Process:
                 self.basis.append(self.v)
             w = self._advance(self.v, self.before, k)
             self.beta.append(float(w.norm()))
+            if not math.isfinite(self.beta[-1]):
+                raise FloatingPointError(f"a product with {self.operator} is not finite")
             scale = max(abs(a) for a in self.alpha) + max(self.beta)
             if self.beta[-1] <= 4 * torch.finfo(w.dtype).eps * scale:
                 return True
