@@ -11,7 +11,7 @@ from torch import Tensor
 from topodiff.dynamics.entries import Entries, EntryOperator
 from topodiff.dynamics.law import Control, Law, at, is_number, rescaled, source_at
 from topodiff.operators import LinearOperator
-from topodiff.solvers.uniformization import Mixing
+from topodiff.solvers.law import Mixing
 
 # of sums that should be 1
 _ROUNDING = 1e-4
