@@ -86,8 +86,10 @@ def march(problem: Problem, make: Callable[[System], Stepper], counts: list[int]
         if system is not problem.systems[number - 1]:
             system = problem.systems[number - 1]
             stepper, carry = make(system), ()
-        if not math.isclose(as_float(h), last, rel_tol=1e-9):
-            carry, last = (), as_float(h)
+        # steps of one size by chance have other derivatives to the times
+        if isinstance(h, Tensor) or not math.isclose(h, last, rel_tol=1e-9):
+            carry = ()
+        last = math.nan if isinstance(h, Tensor) else h
         made = 0
         while made < count:
             size = min(length, count - made, problem.max_steps - done)

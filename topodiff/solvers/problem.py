@@ -266,7 +266,7 @@ def _scalar(name: str, t: Any) -> Scalar:
     if isinstance(t, Tensor):
         if t.numel() != 1 or not (t.is_floating_point() or t.dtype == torch.int64):
             raise TypeError(f"{name} must be one real number, got a tensor {tuple(t.shape)}")
-        value: Scalar = t.reshape(()) if t.requires_grad else as_float(t)
+        value: Scalar = t.reshape(()).double() if t.requires_grad else as_float(t)
     elif isinstance(t, (int, float)) and not isinstance(t, bool):
         value = as_float(t)
     else:
