@@ -60,3 +60,8 @@ def test_what_has_no_signature():
         heat_kernel_signature(
             GraphLaplacian(CellComplex.from_edges(10_001, torch.stack([ends, ends + 1]))), [1.0]
         )
+
+
+def test_nothing_has_no_signature():
+    found = heat_kernel_signature(laplacian(CellComplex.from_edges(0, torch.zeros(2, 0).long())), TIMES)
+    assert found.shape == (0, 3)

@@ -268,3 +268,18 @@ def test_a_time_in_single_precision_leaves_states_in_double(solver):
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-13)
     (gradient,) = torch.autograd.grad(found[1].sum(), t)
     assert gradient.dtype == torch.float32
+
+
+WORK = [("implicit_euler", None), ("bdf2", None), ("imex", Reaction), ("implicit_euler", Reaction)]
+
+
+@pytest.mark.parametrize(("solver", "law"), WORK)
+def test_work_does_not_count_what_gradients_ask_for(solver, law):
+    weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64, requires_grad=True)
+    operator = GraphLaplacian(KARATE, weights=weights)
+    x = state(operator)
+    given = operator if law is None else law(operator)
+    found = td.diffuse(given, x, 1.0, solver, num_steps=5)
+    assert found.x.requires_grad
+    with torch.no_grad():
+        assert found.stats == td.diffuse(given, x, 1.0, solver, num_steps=5).stats
