@@ -10,6 +10,7 @@ from topodiff import kernels
 from topodiff.complexes import CellComplex
 from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
+from topodiff.kernels.finite import is_finite
 from topodiff.kernels.precision import full_precision
 from topodiff.nn.activation import check_choice
 from topodiff.nn.continuous import ADAPTIVE, integrate
@@ -20,7 +21,6 @@ from topodiff.nn.gcn import GCNLayer
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers import SOLVERS
-from topodiff.solvers.problem import is_finite
 
 COUPLINGS = ("gcn", "gat")
 # the others are for linear laws, or laws with a linear part

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topodiff.kernels.finite import is_finite
 from topodiff.operators import LinearOperator
 from topodiff.solvers import chebyshev, lanczos
 from topodiff.solvers.assembled import assembled
@@ -16,7 +17,7 @@ from topodiff.solvers.at_time import at_time
 from topodiff.solvers.held import with_aliases
 from topodiff.solvers.krylov.solve import default_tolerance
 from topodiff.solvers.law import as_float
-from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.problem import Problem
 from topodiff.solvers.refuse import refuse_second
 from topodiff.solvers.solution import OK, Solution
 
@@ -31,10 +32,11 @@ def solve_chebyshev(
     ``spectral_bound()``: about sqrt(2 rho t log(1/tol)) products for all times together.
 
     Args:
-        tol: on the error over ``|x0| max(1, |exp(-t A)|)``, by default eps^(3/4); the a-priori bound
-            of what the expansion leaves out, and of what cancels in it where A is not known to be
-            semidefinite, over |x0|, is returned in ``stats.error_bound``. If that is beyond tol for
-            rounding the status is ``"no_convergence"``. Rounding of products comes on top.
+        tol: on the error over ``|x0| max(1, |exp(-t A)|)``, by default eps^(3/4). The a-priori
+            bound, over |x0|, of what the expansion leaves out is returned in ``stats.error_bound``,
+            with what rounding leaves of terms that cancel where A is not known to be semidefinite:
+            if that is beyond tol the status is ``"no_convergence"``. Rounding of products comes on
+            top.
         max_degree: where to give up, with status ``"max_steps"`` and the bound reached.
     """
     operator, tol = _prepare(problem, solver, tol)

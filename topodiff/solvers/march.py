@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.finite import is_finite
 from topodiff.solvers.law import Scalar, System, as_float
-from topodiff.solvers.problem import MOST_STEPS, Problem, is_finite
+from topodiff.solvers.problem import MOST_STEPS, Problem
 from topodiff.solvers.solution import OK, Solution
 
 DEFAULT_STEPS = 100

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.finite import is_finite
 from topodiff.operators import LinearOperator
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.law import Scalar, System, as_float
@@ -188,12 +189,6 @@ def _between(system: System, breaks: list[float], times: list[Scalar]) -> list[S
             found[part] = system.within(start, end)
         parts.append(found[part])
     return parts
-
-
-def is_finite(x: Tensor) -> bool:
-    """Whether all entries are finite, by one sum where that settles it."""
-    x = x.detach()
-    return bool(x.sum().isfinite()) or bool(x.isfinite().all())
 
 
 def _check_state(name: str, x: Any) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topodiff.kernels.finite import is_finite
 from topodiff.solvers.adjoint import adjoint_parameters, check_reached
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.graphs import graph_norm
 from topodiff.solvers.law import OperatorLaw, Scalar, System, as_float
 from topodiff.solvers.march import DEFAULT_STEPS, step_counts
-from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.problem import Problem
 from topodiff.solvers.refuse import first_only
 from topodiff.solvers.solution import OK, Solution
 from topodiff.solvers.stability import stable_counts

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topodiff.kernels.finite import is_finite
 from topodiff.solvers.krylov.solve import default_tolerance
 from topodiff.solvers.law import Mixing, Scalar, as_float
-from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
 
 # jumps for one series: its weights begin at exp(-mean)
