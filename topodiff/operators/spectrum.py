@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,69 +33,30 @@ def lanczos(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> Te
     if not operator.symmetric:
         raise ValueError(f"Lanczos needs a symmetric operator, got {operator}")
     whole_number("iterations", iterations, 1)
-    alpha, beta = _recurrence(operator, iterations, seed)
-    if not np.isfinite(alpha).all():
-        raise ValueError(f"a product with {operator} is not finite: {_HINT}")
-    return torch.linalg.eigvalsh(_tridiagonal(alpha, beta))
-
-
-def _recurrence(
-    operator: LinearOperator, iterations: int, seed: int
-) -> tuple[list[float], list[float]]:
-    """The diagonal alpha of the tridiagonal matrix and the numbers beta beside it, with the one
-    that would come next; ends where a number is not finite."""
     n, dtype, device = operator.shape[0], operator._any_dtype(), operator.device
     generator = torch.Generator().manual_seed(seed)
     v = torch.randn(n, dtype=dtype, generator=generator).to(device)
     basis: list[Tensor] = []
     alpha: list[float] = []
     beta: list[float] = []
-    length = float(v.norm())
     for _ in range(min(iterations, n)):
+        length = v.norm()
+        # what is left is rounding: the space is invariant
+        if basis and length <= 100 * torch.finfo(dtype).eps * max(map(abs, (*alpha, *beta))):
+            break
+        if basis:
+            beta.append(float(length))
         basis.append(v / length)
         v = operator @ basis[-1]
         alpha.append(float(v @ basis[-1]))
+        if not math.isfinite(alpha[-1]):
+            raise ValueError(f"a product with {operator} is not finite: {_HINT}")
         q = torch.stack(basis)
         for _ in range(2):
             v = v - q.T @ (q @ v)
-        length = float(v.norm())
-        beta.append(length)
-        # what is left is rounding: the space is invariant
-        rounding = 100 * torch.finfo(dtype).eps * max(map(abs, (*alpha, *beta)))
-        if not (math.isfinite(alpha[-1]) and length > rounding):
-            break
-    return alpha, beta
-
-
-def _tridiagonal(alpha: list[float], beta: list[float]) -> Tensor:
     off = torch.tensor(beta[: max(len(alpha) - 1, 0)], dtype=torch.float64)
     matrix = torch.diag(torch.tensor(alpha, dtype=torch.float64))
-    return matrix + torch.diag(off, 1) + torch.diag(off, -1)
-
-
-class LowerEnd(NamedTuple):
-    """Where the spectrum of a symmetric operator begins: the smallest eigenvalue is no larger than
-    ``found``, and no smaller than ``bound`` unless a random vector has next to none of it."""
-
-    found: float
-    bound: float
-
-
-@torch.no_grad()
-def lower_end(operator: LinearOperator, iterations: int = 40, seed: int = 0) -> LowerEnd:
-    """From the tag of a semidefinite operator; of any other symmetric one the smallest Ritz value,
-    and that less four times the norm of its residual. NaN for numbers that are not finite."""
-    if operator.positive_semidefinite or 0 in operator.shape:
-        return LowerEnd(0.0, 0.0)
-    alpha, beta = _recurrence(operator, iterations, seed)
-    if not np.isfinite([*alpha, *beta]).all():
-        return LowerEnd(math.nan, math.nan)
-    values, vectors = torch.linalg.eigh(_tridiagonal(alpha, beta))
-    found, upper = float(values[0]), operator.spectral_bound()
-    rounding = 64 * torch.finfo(operator._any_dtype()).eps * upper
-    # its residual may be less than its error where eigenvalues crowd
-    margin = 4 * beta[-1] * abs(float(vectors[-1, 0])) + rounding
-    return LowerEnd(found, max(found - margin, -upper))
+    return torch.linalg.eigvalsh(matrix + torch.diag(off, 1) + torch.diag(off, -1))
 
 
 def spectral_norm(operator: LinearOperator, iterations: int = 30, seed: int = 0) -> float:

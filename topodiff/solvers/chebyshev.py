@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
-from topodiff.operators.spectrum import lower_end
 from topodiff.solvers.assembled import Assembled
 from topodiff.solvers.held import check_held
+from topodiff.solvers.lanczos import lower_end
 
 # no kernel with that z has coefficients
 _MOST = 1e30
@@ -63,7 +63,7 @@ def expand(
     """
     # a little more than the bound, which is rounded too
     upper = operator.spectral_bound() * (1 + 64 * torch.finfo(operator._any_dtype()).eps)
-    found_end, lower = lower_end(operator)
+    found_end, lower = lower_end(operator, max(times, default=0.0))
     if not math.isfinite(upper - lower):
         return _not_finite(len(times))
     lower = min(lower, upper)
@@ -85,7 +85,8 @@ def expand(
         t = np.asarray(times, dtype=np.float64)[:, None]
         growth, allowed = np.exp(-t * lower), tol * np.exp(-t * min(found_end, 0.0))
         found, left = growth * found, np.nan_to_num(growth * left, nan=np.inf, posinf=np.inf)
-        rounding = torch.finfo(operator._any_dtype()).eps * np.maximum(growth - 1, 0)
+        # a few units in the last place, over the recurrence
+        rounding = 8 * torch.finfo(operator._any_dtype()).eps * np.maximum(growth - 1, 0)
     needed = int((left > allowed).any(0).sum())
     degree = min(needed, len(k) - 1)
     found[:, 1::2] *= -1

@@ -68,7 +68,8 @@ def solve_krylov(
     """The exact heat kernel of a linear law in the Krylov space of x0 (Lanczos), which adapts to
     the state: fewer products than Chebyshev where x0 is smooth or the spectrum has outliers.
 
-    Gradients are those of a Chebyshev expansion of the same tolerance.
+    Gradients are those of a Chebyshev expansion of the same tolerance, with a warning where
+    rounding keeps it from that.
 
     Args:
         tol: on the error over ``|x0| max(1, |exp(-t A)|)`` (Frobenius norms over all channels), by

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from topodiff.operators import LinearOperator
-from topodiff.operators.spectrum import lower_end
 
 _FIRST_CHECK = 6
+# vectors for the lower end of the spectrum, the first time it is looked at and the last
+_FEW, _MANY = 40, 1280
 
 
 class Propagated(NamedTuple):
@@ -90,7 +91,7 @@ def _project(
 ) -> tuple[_Tridiagonal, float, bool]:
     """Extend the space until the bound at all times is in order; the projection, the bound, and
     whether it is."""
-    found, lower = lower_end(operator)
+    found, lower = lower_end(operator, max(times))
     t = np.asarray(times, dtype=np.float64)
     growth, allowed = np.exp(-t * lower), tol * np.exp(-t * min(found, 0.0))
     check = _FIRST_CHECK
@@ -158,6 +159,42 @@ class _Process:
                 _add(out, weights[:, k + 1], v)
             return out, m + m - kept
         return out, m
+
+
+class LowerEnd(NamedTuple):
+    """Where the spectrum of a symmetric operator begins: its smallest eigenvalue is no larger than
+    ``found``, and no smaller than ``bound`` unless a random vector has next to none of it."""
+
+    found: float
+    bound: float
+
+
+@torch.no_grad()
+def lower_end(operator: LinearOperator, t: float) -> LowerEnd:
+    """From the tag of a semidefinite operator; of any other symmetric one the smallest Ritz value,
+    and that less four times the norm of its residual, so near, if it can be had, that ``exp(-t
+    bound)`` is hardly more than ``exp(-t found)``. NaN for numbers that are not finite."""
+    if operator.positive_semidefinite or 0 in operator.shape:
+        return LowerEnd(0.0, 0.0)
+    dtype, upper = operator._any_dtype(), operator.spectral_bound()
+    rounding = 64 * torch.finfo(dtype).eps * upper
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(*operator.col_shape, 1, dtype=dtype, generator=generator)
+    process = _Process(operator, start.div_(start.norm()).to(operator.device), 0)
+    count = _FEW
+    while True:
+        try:
+            invariant = process.extend(count)
+        except FloatingPointError:
+            return LowerEnd(math.nan, math.nan)
+        (found,), vector = scipy.linalg.eigh_tridiagonal(
+            process.alpha, process.beta[:-1], select="i", select_range=(0, 0)
+        )
+        # where eigenvalues crowd the residual may be less than the error
+        margin = 4 * process.beta[-1] * abs(float(vector[-1, 0])) + rounding
+        if invariant or margin * t <= 1 or count >= _MANY:
+            return LowerEnd(float(found), max(float(found) - margin, -upper))
+        count *= 2
 
 
 def _add(out: Tensor, column: np.ndarray, v: Tensor) -> None:
