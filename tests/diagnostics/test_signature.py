@@ -60,3 +60,8 @@ def test_what_has_no_signature():
         heat_kernel_signature(
             GraphLaplacian(CellComplex.from_edges(10_001, torch.stack([ends, ends + 1]))), [1.0]
         )
+
+
+def test_nothing_has_no_signature():
+    nothing = CellComplex.from_edges(0, torch.zeros(2, 0, dtype=torch.long))
+    assert heat_kernel_signature(laplacian(nothing), TIMES).shape == (0, 3)

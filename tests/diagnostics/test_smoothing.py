@@ -54,6 +54,9 @@ def test_mean_average_distance_written_out():
     x = torch.tensor([[1.0, 0], [0, 2], [0, -3], [1, 1], [0, 0]], dtype=F64)
     # neighbours: 0-1 at 1, 1-2 at 2
     torch.testing.assert_close(mean_average_distance(path, x), x.new_tensor((1 + 1.5 + 2) / 3))
+    # 0-1 at 0, which 1 does not count
+    two = torch.tensor([[1.0, 3], [1, 3], [-3, 1], [1, 1], [0, 0]], dtype=F64)
+    torch.testing.assert_close(mean_average_distance(path, two), x.new_tensor(2 / 3))
     same = torch.ones(5, 2, dtype=F64)
     torch.testing.assert_close(mean_average_distance(path, same), x.new_tensor(0.0))
     assert float(mean_average_distance(path, torch.zeros(5, 2, dtype=F64))) == 1.0

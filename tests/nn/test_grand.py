@@ -6,7 +6,8 @@ import pytest
 import torch
 from continuous_models import FIXED, GRAPH, HIDDEN, IN, OUT, N, encoded, make
 
-from topodiff.dynamics import AttentionDiffusion, Entries, EntryOperator, adjacency
+import topodiff as td
+from topodiff.dynamics import AttentionDiffusion, Entries, EntryOperator, Piecewise, adjacency
 from topodiff.nn import BLEND, GRAND, DiffusionAttention
 from topodiff.nn.gat import GATLayer
 from topodiff.operators import eigenvalues
@@ -231,3 +232,51 @@ def test_blend_without_positions_in_attention_is_grand(attention, linear):
     torch.testing.assert_close(blend(GRAPH), grand(GRAPH), rtol=1e-12, atol=1e-12)
     blend.attentions[0].position_scale = 1.0
     assert not torch.allclose(blend(GRAPH), grand(GRAPH), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["implicit_euler", "crank_nicolson", "rk4", "dormand_prince"])
+def test_rates_for_each_channel_and_layer(solver):
+    """One number for each channel is no operator: the law is solved as one that is not linear."""
+    step = {} if solver == "dormand_prince" else {"step_size": 0.1}
+    model = GRAND(
+        IN, HIDDEN, OUT, num_layers=2, attention="constant", channel_rates=True, add_source=False,
+        solver=solver, **step,
+    ).double()  # fmt: skip
+    with torch.no_grad():
+        model.rate.normal_()
+        start = encoded(model)
+        law = model.make_law(GRAPH, start)
+        assert not law.linear
+        one = model.solve(GRAPH, law, start)
+        for k in range(HIDDEN):
+            alone = AttentionDiffusion.from_matrix(
+                law._fixed, rate=Piecewise(model.rate[:, k].sigmoid(), 1.0)
+            )
+            assert alone.linear
+            found = model.solve(GRAPH, alone, start[:, k : k + 1].contiguous())
+            torch.testing.assert_close(one[:, k : k + 1], found, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("model", [GRAND, BLEND])
+def test_a_shift_that_couples_graphs_gives_them_one_step(model):
+    more = {} if model is GRAND else {"position_channels": 2}
+    for squash, alone in (("shifted_squareplus", False), ("softmax", True)):
+        made = model(IN, HIDDEN, OUT, linear=False, squash=squash, **more).double()
+        assert made.make_law(GRAPH, encoded(made)).autonomous == alone
+
+
+@pytest.mark.parametrize("squash", ["softmax", "shifted_squareplus"])
+def test_the_tolerance_holds_for_every_graph_of_a_batch(squash):
+    torch.manual_seed(0)
+    batch = td.batch([GRAPH, GRAPH])
+    model = GRAND(
+        IN, 8, OUT, linear=False, squash=squash, attention_init="glorot", add_source=False
+    ).double()
+    x = torch.randn(2 * N, 8, dtype=torch.float64)
+    x[:N] *= 6.0
+    law = model.make_law(batch, x)
+    with torch.no_grad():
+        options = {"ptr": batch.ptr[0], "rtol": 1e-6, "atol": 1e-6}
+        found = diffuse(law, x, 4.0, "dormand_prince", **options).x
+        exact = diffuse(law, x, 4.0, "dormand_prince", rtol=1e-12, atol=1e-12).x
+    assert float((found - exact).abs().max()) < 1e-4

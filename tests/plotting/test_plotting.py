@@ -356,3 +356,14 @@ def test_frames_are_evenly_chosen():
         "t = 0.7",
         "t = 1",
     ]
+
+
+def test_flows_on_no_cells(tmp_path):
+    """The rings of a graph that has none."""
+    path = td.liftings.RingLifting()(nx.path_graph(4))
+    times = torch.linspace(0, 1, 3)
+    solution = td.diffuse(HodgeLaplacian(path, 2), torch.zeros(0, 2), 1.0, save_at=times)
+    assert len(plotting.draw_flow(path, solution, 2).axes) == 4
+    animation = plotting.animate_flow(path, solution, 2)
+    animation.save(tmp_path / "flow.gif", writer="pillow", dpi=30)
+    assert (tmp_path / "flow.gif").exists()

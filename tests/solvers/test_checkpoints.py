@@ -119,3 +119,21 @@ def test_models_train_by_checkpoints(solver, linear, num_layers):
     for a, b in zip(*results, strict=True):
         assert a is not None
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_the_series_of_uniformization_has_none():
+    x = torch.randn(34, 2, dtype=torch.float64)
+    with pytest.raises(ValueError, match="no checkpoints: take dormand_prince"):
+        td.diffuse(laplacian(), x, 1.0, "uniformization", backward="checkpoint")
+
+
+def test_auto_chooses_a_solver_that_has_checkpoints():
+    entries = td.dynamics.Entries.from_complex(KARATE)
+    weight = torch.full((entries.nnz,), 1 / 17, dtype=torch.float64, requires_grad=True)
+    law = td.dynamics.AttentionDiffusion(entries, weight)
+    x = torch.randn(34, 2, dtype=torch.float64)
+    grads = [
+        torch.autograd.grad(td.diffuse(law, x, 1.0, backward=backward).x.square().sum(), weight)[0]
+        for backward in ("direct", "checkpoint")
+    ]
+    torch.testing.assert_close(*grads, atol=1e-5, rtol=1e-5)

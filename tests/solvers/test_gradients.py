@@ -2,6 +2,7 @@
 
 import sys
 
+import networkx as nx
 import pytest
 import torch
 from solver_cases import (
@@ -11,6 +12,8 @@ from solver_cases import (
     Forced,
     Oscillator,
     Reaction,
+    exact,
+    graph,
     laplacian,
     leaves,
     saved_numbers,
@@ -228,3 +231,55 @@ def test_solving_in_inference_mode_first_does_no_harm(monkeypatch):
         td.diffuse(operator, x, 0.3, "dopri5")
     (gradient,) = torch.autograd.grad(td.diffuse(operator, x, 0.3, "dopri5").x.sum(), x)
     torch.testing.assert_close(gradient, torch.ones_like(x), atol=1e-5, rtol=0)
+
+
+MULTISTEP = [("bdf2", {}), ("imex", {}), ("adams_bashforth", {}), ("adams_moulton", {"order": 3}),
+             ("adams_moulton", {"mode": "predictor_corrector"})]  # fmt: skip
+
+
+@pytest.mark.parametrize(("solver", "options"), MULTISTEP)
+@pytest.mark.parametrize("moving", [[0], [1], [0, 1]])
+def test_a_time_between_steps_of_one_size(solver, options, moving):
+    """Only a time itself, and no later state, depends on it."""
+    operator = laplacian("combinatorial", graph(nx.cycle_graph(6)))
+    x = torch.randn(6, 2, dtype=torch.float64)
+    times = [torch.tensor(t, dtype=torch.float64, requires_grad=k in moving)
+             for k, t in enumerate((0.5, 1.0))]  # fmt: skip
+    wanted = [times[k] for k in moving]
+    sol = td.diffuse(operator, x, 1.0, solver, save_at=times, num_steps=80, **options)
+    found = torch.autograd.grad(sol.x[1].square().sum(), wanted, allow_unused=True)
+    last = exact(operator, x, 1.0)
+    slope = -2 * float((last * (operator @ last)).sum())
+    for k, gradient in zip(moving, found, strict=True):
+        assert float(gradient) == pytest.approx(slope if k else 0.0, abs=2e-3 * abs(slope))
+
+
+STEPS = {"euler": {"num_steps": 7}, "implicit_euler": {"num_steps": 7}, "dopri5": {}}
+
+
+@pytest.mark.parametrize("solver", STEPS)
+def test_a_time_in_single_precision_leaves_states_in_double(solver):
+    operator, x = laplacian(), torch.randn(34, 2, dtype=torch.float64)
+    t = torch.tensor(0.7, requires_grad=True)
+    found, wanted = (
+        td.diffuse(operator, x, end, solver, save_at=[0.3, end], **STEPS[solver]).x
+        for end in (t, float(t.detach()))
+    )
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-13)
+    (gradient,) = torch.autograd.grad(found[1].sum(), t)
+    assert gradient.dtype == torch.float32
+
+
+WORK = [("implicit_euler", None), ("bdf2", None), ("imex", Reaction), ("implicit_euler", Reaction)]
+
+
+@pytest.mark.parametrize(("solver", "law"), WORK)
+def test_work_does_not_count_what_gradients_ask_for(solver, law):
+    weights = torch.ones(KARATE.num_cells(1), dtype=torch.float64, requires_grad=True)
+    operator = GraphLaplacian(KARATE, weights=weights)
+    x = state(operator)
+    given = operator if law is None else law(operator)
+    found = td.diffuse(given, x, 1.0, solver, num_steps=5)
+    assert found.x.requires_grad
+    with torch.no_grad():
+        assert found.stats == td.diffuse(given, x, 1.0, solver, num_steps=5).stats

@@ -170,3 +170,38 @@ def test_callbacks_and_failures_across_jumps():
         sol = td.diffuse(law, X, 3.0, solver, callback=lambda t, x: t > 1.7)
         assert sol.status == "stopped"
         assert error(sol.x, exact(L, X, 0.2 + float(sol.ts) - 1)) < 1e-4
+
+
+@pytest.mark.parametrize("solver", ["dormand_prince", "bogacki_shampine"])
+@pytest.mark.parametrize("backward", ["direct", "checkpoint"])
+@pytest.mark.parametrize("ptr", [None, [0, 20, 34]])
+def test_a_parameter_that_is_met_late(solver, backward, ptr):
+    rate = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    law = Heat(L, rate=Piecewise([torch.tensor(1.0, dtype=torch.float64), rate], 1.0))
+    options = {} if ptr is None else {"ptr": torch.tensor(ptr)}
+    sol = td.diffuse(law, X, 1.0, solver, backward=backward, **options)
+    (found,) = torch.autograd.grad(sol.x.square().sum(), rate)
+    wanted = -(exact(L, X, 0.65) * (L @ exact(L, X, 0.65))).sum()
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=0)
+    with torch.no_grad():
+        assert not td.diffuse(law, X, 1.0, solver, backward=backward, **options).x.requires_grad
+
+
+DERIVATIVES = [
+    *[(s, "direct") for s in ("rk4", "dopri5", "heun3", "dormand_prince", "bogacki_shampine")],
+    ("dopri5", "adjoint"),
+    ("dormand_prince", "checkpoint"),
+]
+
+
+@pytest.mark.parametrize(("solver", "backward"), DERIVATIVES)
+@pytest.mark.parametrize("before", [0.0, 2e-5])
+def test_the_derivative_to_a_time_just_before_a_jump(solver, backward, before):
+    operator = laplacian("combinatorial", graph(nx.complete_graph(2)))
+    x = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    law = Heat(operator, rate=Piecewise(torch.tensor([1.0, 5.0], dtype=torch.float64), 1.0))
+    t = torch.tensor(0.5 - before, dtype=torch.float64, requires_grad=True)
+    for save_at in (None, [t]):
+        state = td.diffuse(law, x, t, solver, backward=backward, save_at=save_at).x
+        (found,) = torch.autograd.grad(state.reshape(2)[0], t)
+        torch.testing.assert_close(found, -2 * torch.exp(-2 * t.detach()), rtol=1e-4, atol=0)

@@ -1,9 +1,11 @@
 """Linear systems: solutions, statuses, preconditioners, gradients."""
 
+import networkx as nx
 import pytest
 import torch
 from solver_cases import KARATE, SMALL, laplacian, random_weights, sheaf_laplacian, state
 
+import topodiff as td
 from topodiff.operators import BlockDiagonal, Dirac, GraphLaplacian
 from topodiff.solvers import linear_solve
 from topodiff.solvers.krylov import BlockJacobi, Chebyshev, LinearSystem
@@ -237,3 +239,25 @@ def test_the_guess_must_be_like_the_right_side():
         linear_solve(definite(), b, guess=b.T)
     with pytest.raises(TypeError, match="floating-point tensor"):
         linear_solve(definite(), b.long())
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_a_channel_of_zeros_with_a_guess_that_is_not(method):
+    operator = CASES[method](torch.float64)
+    b = state(operator)
+    b[:, 1] = 0
+    found = linear_solve(operator, b, method=method, guess=state(operator, seed=1))
+    assert found.status == "converged"
+    assert not bool(found.x[:, 1].any())
+    wanted = torch.linalg.solve(operator.to_dense(), b)
+    torch.testing.assert_close(found.x, wanted, rtol=1e-7, atol=1e-9)
+
+
+def test_a_flow_into_zero_is_no_indefinite_system():
+    path = td.from_networkx(nx.path_graph(200))
+    rest = td.dynamics.AttractorEnergy(torch.zeros(200, 1, dtype=torch.float64))
+    law = td.dynamics.GradientFlow(td.dynamics.DirichletEnergy(path) + rest)
+    x = torch.randn(200, 1, dtype=torch.float64)
+    sol = td.diffuse(law, x, 3.0, "imex", order=1, step_size=1.0)
+    assert sol.status == "ok"
+    assert float(sol.x.norm()) == 0.0

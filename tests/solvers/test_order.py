@@ -2,10 +2,11 @@
 
 import math
 
+import networkx as nx
 import pytest
 import torch
 import torchdiffeq
-from solver_cases import Forced, Oscillator, Reaction, exact, laplacian, state
+from solver_cases import Forced, Oscillator, Reaction, exact, graph, laplacian, state
 
 import topodiff as td
 from topodiff.solvers.law import System
@@ -156,3 +157,15 @@ def test_orders_of_the_adaptive_pairs(pair, embedded):
         return float((x - Forced.exact(x0, 2.0)).norm())
 
     assert abs(observed(error, 16) - (pair.order - embedded)) < 0.25
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_adams_moulton_starts_anew_at_many_times(order):
+    """Between times that lie ever farther apart every step is a first one."""
+    operator = laplacian("combinatorial", graph(nx.cycle_graph(20)))
+    x = state(operator)
+    times = torch.logspace(0, math.log10(200), 40, dtype=torch.float64).tolist()
+    sol = td.diffuse(operator, x, 200.0, "adams_moulton", order=order, save_at=times)
+    assert sol.status == "ok"
+    assert float(sol.x.flatten(1).norm(dim=1).max()) <= float(x.norm())
+    torch.testing.assert_close(sol.x[-1], exact(operator, x, 200.0), rtol=0, atol=0.05)

@@ -89,12 +89,21 @@ def test_steps_that_mean_nothing(solver):
     for size in (0.0, -0.1, math.nan, math.inf):
         with pytest.raises(ValueError, match="step_size must be positive"):
             td.diffuse(L, X, 0.1, solver, step_size=size)
-    if solver == "rk4":
-        sol = td.diffuse(L, X, 0.1, solver, step_size=1e-320, max_steps=3)
-        assert (sol.status, sol.stats.steps) == ("max_steps", 3)
-    else:
-        with pytest.raises(ValueError, match="more than max_steps"):
-            td.diffuse(L, X, 0.1, solver, step_size=1e-320)
+    sol = td.diffuse(L, X, 0.1, solver, step_size=1e-320, max_steps=3)
+    assert (sol.status, sol.stats.steps) == ("max_steps", 3)
+
+
+@pytest.mark.parametrize("solver", ["heun3", "explicit_adams", "implicit_adams"])
+@pytest.mark.parametrize("most", [1, 4, 7])
+def test_fixed_steps_run_out_as_those_of_rk4(solver, most):
+    options = {"num_steps": 8, "save_at": [0.05, 0.1], "max_steps": most}
+    found, wanted = (td.diffuse(L, X, 0.1, name, **options) for name in (solver, "rk4"))
+    assert (found.status, found.stats.steps) == ("max_steps", most)
+    assert found.ts.tolist() == wanted.ts.tolist()
+    torch.testing.assert_close(found.x, wanted.x, rtol=0, atol=1e-2)
+    last = td.diffuse(L, X, 0.1, solver, num_steps=8, max_steps=most)
+    assert float(last.ts) == pytest.approx(most * 0.1 / 8)
+    torch.testing.assert_close(last.x, exact(L, X, float(last.ts)), rtol=0, atol=1e-2)
 
 
 @pytest.mark.parametrize("solver", [*ADAPTIVE, "dormand_prince", "bogacki_shampine", "rk4"])

@@ -36,6 +36,8 @@ def heat_kernel_signature(operator: LinearOperator, times: Sequence[float] | Ten
     n = operator.shape[0]
     if n > _LARGEST:
         raise ValueError(f"all eigenvectors of {n} rows are too many: at most {_LARGEST}")
+    if n == 0:
+        return t.new_zeros(0, len(t))
     values, vectors = spectral_embedding(operator, n)
     squares = vectors.square().reshape(operator.row_shape[0], -1, n).sum(1)
     return squares @ torch.exp(-values.unsqueeze(1) * t)

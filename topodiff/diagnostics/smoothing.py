@@ -61,9 +61,10 @@ def decay_rate(energies: Tensor | Sequence[float], times: Tensor | Sequence[floa
 
 
 def mean_average_distance(complex: CellComplex, x: Tensor) -> Tensor:
-    """The mean over vertices with neighbours of the mean over neighbours j of ``1 - cos(x_i, x_j)``
-    (Chen et al., Measuring and relieving the over-smoothing problem, AAAI 2020, eq. 2): 0 where all
-    neighbours point the same way, at most 2. A vector of zeros is at distance 1 from all others.
+    """MAD: the mean over vertices with neighbours of the mean over the neighbours j at a distance
+    ``1 - cos(x_i, x_j)`` other than 0, as in the published code (Chen et al., Measuring and
+    relieving the over-smoothing problem, AAAI 2020): 0 where all neighbours point the same way, at
+    most 2. A vector of zeros is at distance 1 from all others; what rounding makes of 0 is 0.
 
     Args:
         complex: the graph.
@@ -77,7 +78,9 @@ def mean_average_distance(complex: CellComplex, x: Tensor) -> Tensor:
     tail, head = complex.edge_index
     direction = unit(x)
     distance = 1 - (kernels.gather(direction, tail) * kernels.gather(direction, head)).sum(1)
+    distance = torch.where(distance > 4 * torch.finfo(x.dtype).eps, distance, 0.0)
     incidence = complex.incidence(1)
-    at_faces = distance.repeat_interleave(2)
-    mean = kernels.gather_reduce(at_faces, incidence.by_face, incidence.face_ptr, reduce="mean")
-    return mean[incidence.face_ptr.diff() > 0].mean()
+    at_faces = torch.stack([distance, (distance > 0).to(x.dtype)], 1).repeat_interleave(2, 0)
+    sums = kernels.gather_reduce(at_faces, incidence.by_face, incidence.face_ptr)
+    total, count = sums[incidence.face_ptr.diff() > 0].unbind(1)
+    return (total / count.clamp(min=1)).mean()

@@ -11,7 +11,7 @@ from torch import Tensor
 from topodiff.dynamics.entries import Entries, EntryOperator
 from topodiff.dynamics.law import Control, Law, at, is_number, rescaled, source_at
 from topodiff.operators import LinearOperator
-from topodiff.solvers.uniformization import Mixing
+from topodiff.solvers.law import Mixing
 
 # of sums that should be 1
 _ROUNDING = 1e-4
@@ -66,6 +66,9 @@ class AttentionDiffusion(Law):
         source: of the shape of the state, or none. It stays in the graph of gradients.
         strength: of the source, likewise.
         rewire: a function of the state that gives the entries, for a graph that moves.
+        autonomous: attention and entries do not depend on t, nor those of one graph of a batch on
+            another one, as they do with ``squash="shifted_squareplus"``: solvers may let each
+            graph have steps of its own.
     """
 
     def __init__(
@@ -90,7 +93,8 @@ class AttentionDiffusion(Law):
             self._fixed = EntryOperator(entries, attention).with_loops()
             # one tensor alone is what gradients are to reach
             self.entries, self.attention = self._fixed.entries, self._fixed.weight
-            self.linear = source is None and is_number(rate)
+            start = self._fixed.weight.new_zeros(())
+            self.linear = source is None and self.linear_operator(start) is not None
 
     @classmethod
     def from_matrix(cls, matrix: EntryOperator, **options: Any) -> AttentionDiffusion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -47,7 +48,7 @@ class QuadraticEnergy(Energy):
     def value(self, x: Tensor) -> Tensor:
         self.operator._check_state(x)
         channels = x.shape[len(self.operator.col_shape) :]
-        state = x if len(channels) == 1 else x.reshape(*self.operator.col_shape, -1)
+        state = x.reshape(*self.operator.col_shape, math.prod(channels))
         return 0.5 * quadratic_form(self.operator, state)
 
     def gradient(self, x: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from topodiff.complexes import CellComplex
 from topodiff.dynamics.energy import Energy
 from topodiff.dynamics.total_variation import column, squares
-from topodiff.operators import Coboundary, GraphLaplacian
+from topodiff.operators import Coboundary
 
 
 class PolyakovEnergy(Energy):
@@ -46,16 +46,12 @@ class PolyakovEnergy(Energy):
     ) -> None:
         if eps <= 0:
             raise ValueError(f"eps must be positive, got {eps}")
-        self.complex, self.eps = complex, eps
+        self.eps = eps
         self.delta = Coboundary(complex, 0)
         self.metric = metric or self._induced
 
     def _induced(self, lengths: Tensor) -> Tensor:
         return (lengths.square() + self.eps**2).rsqrt()
-
-    def edge_weights(self, z: Tensor) -> Tensor:
-        """(n_1,) the metric at z."""
-        return self.metric(_lengths(self.delta @ z))
 
     def value(self, z: Tensor) -> Tensor:
         y = self.delta @ z
@@ -65,10 +61,6 @@ class PolyakovEnergy(Energy):
         y = self.delta @ z
         weights = self.metric(_lengths(y))
         return self.delta.T @ (column(weights, y) * y)
-
-    def frozen(self, z: Tensor) -> GraphLaplacian:
-        """The Laplacian of the metric at z, for a semi-implicit step."""
-        return GraphLaplacian(self.complex, weights=self.edge_weights(z))
 
     def __repr__(self) -> str:
         return f"PolyakovEnergy({self.delta}, eps={self.eps:g})"

@@ -3,13 +3,17 @@ train your neural ODE, ICML 2020)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from topodiff.solvers.law import System
+
+# as near as float32 brings a saved time and a jump
+_NEAR = 4 * torch.finfo(torch.float32).eps
 
 
 def kinetic_energy(law: Any, t: Tensor, x: Tensor) -> Tensor:
@@ -64,6 +68,9 @@ def time_integral(
 ) -> Tensor:
     """``int term(law, t, x(t)) dt`` by the trapezoidal rule over the states that a solver saved.
 
+    A law that jumps is to have states saved at its ``breaks()``: then it counts on either side of
+    each as it is there.
+
     Args:
         term: :func:`kinetic_energy` or :func:`jacobian_norm`, say.
         ts, xs: at least two times (rising) and the states there, as in ``Solution``.
@@ -73,5 +80,20 @@ def time_integral(
             f"an integral over time needs two states at least, one for each time; got {len(ts)} "
             f"times and {len(xs)} states: pass save_at to diffuse"
         )
-    values = torch.stack([term(law, t.to(x.dtype), x) for t, x in zip(ts, xs, strict=True)])
-    return torch.trapezoid(values, ts.to(values))
+    parts = []
+    for first, last, now in _stretches(law, ts.tolist()):
+        times, states = ts[first : last + 1], xs[first : last + 1]
+        values = [term(now, t.to(x.dtype), x) for t, x in zip(times, states, strict=True)]
+        parts.append(torch.trapezoid(torch.stack(values), times.to(values[0])))
+    return torch.stack(parts).sum()
+
+
+def _stretches(law: Any, times: list[float]) -> Iterator[tuple[int, int, Any]]:
+    """First and last number of the times between two jumps, and the law there."""
+    breaks = law.breaks() if hasattr(law, "breaks") else []
+    near = _NEAR * times[-1]
+    at_breaks = [k for k, t in enumerate(times) if any(abs(t - s) <= near for s in breaks)]
+    for first, last in pairwise(sorted({0, *at_breaks, len(times) - 1})):
+        start, end = times[first], times[last]
+        whole = not any(start + near < t < end - near for t in breaks)
+        yield first, last, law.within(start, end) if breaks and whole else law

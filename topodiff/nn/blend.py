@@ -185,7 +185,7 @@ class BLEND(GRAND):
         features = self.state_channels - self.position_hidden
         return BeltramiFlow(
             entries, self._weights(x, entries), features,
-            rewire=self._rewire(complex), autonomous=self.num_layers == 1, **options,
+            rewire=self._rewire(complex), autonomous=self._autonomous(), **options,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

@@ -18,10 +18,11 @@ from topodiff.nn.feature_linear import FeatureLinear
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers import SOLVERS, Solution, diffuse, torchdiffeq_methods
+from topodiff.solvers.adaptive import TABLEAUS
 from topodiff.solvers.march import DEFAULT_STEPS, steps_between
 from topodiff.solvers.problem import BACKWARD
 
-ADAPTIVE = (*torchdiffeq_methods.ADAPTIVE, "dormand_prince", "bogacki_shampine")
+ADAPTIVE = (*torchdiffeq_methods.ADAPTIVE, *TABLEAUS)
 _PENALTY_POINTS = 9
 
 
@@ -50,7 +51,7 @@ class ContinuousModel(nn.Module):
         augment: so many channels of zeros beside x(0), which the decoder does not see.
         second_linear: a linear map with relu before the decoder.
         kinetic, jacobian: weights of the regularisers, in training; see ``penalty``. They are
-            integrated over nine ends of the solver's steps at most.
+            integrated over nine ends of the solver's steps at most, or one for each layer.
         solver_options: further options of ``diffuse``.
 
     Attributes:
@@ -172,21 +173,17 @@ class ContinuousModel(nn.Module):
         return states[-1]
 
     def _penalty_times(self, law: Law) -> Tensor:
-        """Some ends of steps, so that these are as long as without a penalty."""
+        """Some ends of steps, so that these are as long as without a penalty, and all jumps."""
         options = self._solver_options()
         size = options.get("step_size")
         if size is None:
             size = self.time / options.get("num_steps", DEFAULT_STEPS)
         times = [0.0, *(t for t in law.breaks() if t < self.time), self.time]
-        ends = [
-            a + (b - a) * k / count
-            for (a, b), count in zip(pairwise(times), steps_between(times, size), strict=True)
-            for k in range(count)
-        ]
-        ends.append(self.time)
-        last = _PENALTY_POINTS - 1
-        chosen = sorted({round(k * (len(ends) - 1) / last) for k in range(last + 1)})
-        return torch.tensor([ends[k] for k in chosen], dtype=torch.float64)
+        most, chosen = max(1, (_PENALTY_POINTS - 1) // (len(times) - 1)), []
+        for (a, b), count in zip(pairwise(times), steps_between(times, size), strict=True):
+            few = min(most, count)
+            chosen += [a + (b - a) * round(k * count / few) / count for k in range(few)]
+        return torch.tensor([*chosen, self.time], dtype=torch.float64)
 
     def trajectory(
         self,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes import CellComplex
-from topodiff.solvers.problem import is_finite
+from topodiff.kernels.finite import row_not_finite
 
 
 def cell_features(K: CellComplex, x: Any, rank: int, in_channels: int, weight: Tensor) -> Tensor:
@@ -79,8 +79,8 @@ def alike(x: Tensor, weight: Tensor) -> Tensor:
 
 def check_finite(x: Tensor) -> None:
     """ValueError that names the first row with NaN or infinity."""
-    if not is_finite(x):
-        row = int((~x.detach().isfinite()).flatten(1).any(1).nonzero()[0, 0])
+    row = row_not_finite(x)
+    if row is not None:
         raise ValueError(
             f"features of cell {row} are not finite (NaN or infinity): clean or impute them"
         )

@@ -147,8 +147,13 @@ class GRAND(ContinuousModel):
         if self.linear and self.num_layers == 1:
             return AttentionDiffusion(entries, self.attentions[0](x, entries), **options)
         return AttentionDiffusion(
-            entries, self._weights(x, entries), autonomous=self.num_layers == 1, **options
+            entries, self._weights(x, entries), autonomous=self._autonomous(), **options
         )
+
+    def _autonomous(self) -> bool:
+        """Of attention that is found on the way: the shift is a maximum over all graphs, which
+        then may not stand at different times."""
+        return self.num_layers == 1 and self.attentions[0].squash != "shifted_squareplus"
 
     def _weights(self, x: Tensor, entries: Entries) -> Any:
         """Attention as a function of (t, z, entries)."""

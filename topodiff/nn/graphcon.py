@@ -11,6 +11,7 @@ from topodiff.complexes import CellComplex
 from topodiff.dynamics import ControlledOscillator, adjacency
 from topodiff.kernels.activations import ACTIVATIONS, activate
 from topodiff.kernels.checks import check_choice
+from topodiff.kernels.finite import is_finite
 from topodiff.kernels.precision import full_precision
 from topodiff.nn.continuous import ADAPTIVE, integrate
 from topodiff.nn.dropout import Dropout
@@ -20,7 +21,6 @@ from topodiff.nn.gcn import GCNLayer
 from topodiff.nn.reset import reset_children
 from topodiff.nn.vertex_model import check_arguments, vertex_features
 from topodiff.solvers import SOLVERS
-from topodiff.solvers.problem import is_finite
 
 COUPLINGS = ("gcn", "gat")
 # the others are for linear laws, or laws with a linear part

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from topodiff.kernels.finite import is_finite
 from topodiff.operators.base import LinearOperator
 
 
@@ -79,25 +80,25 @@ def _cgls(operator: LinearOperator, b: Tensor, tol: float, max_iterations: int) 
     start = gamma = (s * s).sum(dims)
     norm = torch.zeros_like(start)  # of A, squared, from below
     for k in range(max_iterations + 1):
-        left = torch.where(gamma > rounding * norm, _ratio(gamma, start).sqrt(), 0.0)
+        left = torch.where(gamma > rounding * norm, ratio(gamma, start).sqrt(), 0.0)
         residual = float(left.max()) if left.numel() else 0.0
         if residual <= tol or k == max_iterations:
             break
         q = operator._apply(p)
         stretched = (q * q).sum(dims)
-        norm = torch.maximum(norm, _ratio(stretched, (p * p).sum(dims)))
+        norm = torch.maximum(norm, ratio(stretched, (p * p).sum(dims)))
         # channels that have converged stand still
-        alpha = torch.where(left > tol, _ratio(gamma, stretched), 0.0)
+        alpha = torch.where(left > tol, ratio(gamma, stretched), 0.0)
         x = x + alpha * p
         r = r - alpha * q
         s = operator._apply_transpose(r)
         previous, gamma = gamma, (s * s).sum(dims)
-        p = s + _ratio(gamma, previous) * p
+        p = s + ratio(gamma, previous) * p
     return KrylovResult(x, k, residual, "converged" if residual <= tol else "max_iterations")
 
 
 def _check_finite(x: Tensor, what: str) -> None:
-    if not bool(x.detach().isfinite().all()):
+    if not is_finite(x):
         raise ValueError(f"{what} not finite: check the numbers in the operator and in the state")
 
 
@@ -151,6 +152,7 @@ class _PseudoInverse(torch.autograd.Function):
         return None, None, None, y, ctx.solve(operator, y), null
 
 
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
+def ratio(a: Tensor, b: Tensor) -> Tensor:
     """``a / b``, and 0 for b = 0."""
-    return torch.where(b > 0, a / torch.where(b > 0, b, 1.0), 0.0)
+    zero = b == 0
+    return torch.where(zero, 0.0, a / torch.where(zero, 1.0, b))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from topodiff.kernels import small_matmul
+from topodiff.kernels.finite import row_not_finite
 from topodiff.kernels.precision import at_least_single
 
 
@@ -68,9 +69,9 @@ def decompose(blocks: Tensor) -> Eigen:
 
 def check_finite(blocks: Tensor) -> None:
     """ValueError names the first block that is not finite."""
-    bad = ~blocks.detach().isfinite()
-    if bool(bad.any()):
-        raise ValueError(f"block {int(bad.nonzero()[0, 0])} is not finite: check maps and weights")
+    row = row_not_finite(blocks)
+    if row is not None:
+        raise ValueError(f"block {row} is not finite: check maps and weights")
 
 
 def _from_eigen(values: Tensor, vectors: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ def _frames(
         raise ValueError("the solution has one state alone: ask diffuse for more, save_at=times")
     if len(times) == 0:
         raise ValueError(f"the solution has no states: its status is {solution.status!r}")
-    flat = states.reshape(*states.shape[:2], -1)
+    flat = states.reshape(*states.shape[:2], states.shape[2:].numel())
     if not -flat.shape[2] <= channel < flat.shape[2]:
         raise ValueError(f"channel must be one of 0 to {flat.shape[2] - 1}, got {channel}")
     rows = [cochain_values(complex, state[:, channel], rank) for state in flat]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes.outlasting import transformed
+from topodiff.kernels.finite import row_not_finite
 from topodiff.kernels.precision import at_least_single
 
 Maps = Tensor | None
@@ -53,11 +54,9 @@ def check_finite(name: str, maps: Tensor) -> None:
     compilation, which have no numbers yet, go without."""
     if torch.compiler.is_compiling() or transformed():
         return
-    if bool(maps.detach().sum().isfinite()):  # as of finite numbers, in a tenth of the time
-        return
-    good = maps.detach().isfinite()
-    if not bool(good.all()):
-        raise ValueError(f"{name}[{int((~good).nonzero()[0, 0])}] is not finite")
+    row = row_not_finite(maps)
+    if row is not None:
+        raise ValueError(f"{name}[{row}] is not finite")
 
 
 @overload

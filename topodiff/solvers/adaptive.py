@@ -1,7 +1,8 @@
 """Adaptive Runge-Kutta pairs with steps of their own for each graph of a batch.
 
 What was tried and rejected leaves no trace in the graph of derivatives. Where graphs have steps of
-their own, or the backward pass is checkpointed, steps are found without one and made again with it.
+their own, or the backward pass is checkpointed, steps are found without one and made again with it,
+if any of them has met a tensor that requires a gradient.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class _Control:
     atol: float
     order: int
     together: bool
+    graph: bool
 
     @torch.no_grad()
     def error(self, e: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -95,6 +97,7 @@ class _Search:
         found: for each interval between saved times, the steps made: a time and (graphs,) sizes, 0
             for a graph that waits.
         saved: state and derivative at the times reached.
+        wanted: a gradient is to reach something that a step has met.
     """
 
     x: Tensor
@@ -108,6 +111,7 @@ class _Search:
     rejected: int = 0
     found: list[list[tuple[float, Tensor]]] = field(default_factory=list)
     saved: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    wanted: bool = False
 
 
 def solve(
@@ -136,24 +140,25 @@ def solve(
     ptr = check_ptr(whole if ptr is None else ptr, problem.x0, dim)
     tableau = TABLEAUS[solver]
     together = ptr.numel() == 2 or not problem.system.autonomous
-    control = _Control(ptr, dim, rtol, atol, tableau.order, together)
+    graph = together and problem.backward == "direct"
+    control = _Control(ptr, dim, rtol, atol, tableau.order, together, graph)
     if len(problem.times) == 1:
         return problem.solution(problem.x0, 0.0, OK)
     problem.system.prepare(math.inf)
     slope = problem.systems[0](0.0, problem.x0)
-    wanted = slope.requires_grad or problem.x0.requires_grad
-    again = wanted and not (together and problem.backward == "direct")
-    with torch.set_grad_enabled(wanted and not again):
+    known = torch.is_grad_enabled() and (slope.requires_grad or problem.x0.requires_grad)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and (graph or not known)):
         search = _search(problem, tableau, control, slope, first_step)
+    again = not graph and (known or search.wanted)
     evaluations = problem.system.work.evaluations
     states = _again(problem, tableau, control, search, slope) if again else search.saved
     problem.system.work.evaluations = evaluations
     for number, (x, _) in enumerate(states[: len(problem.times) - 1], start=1):
         if number <= len(search.saved):
-            problem.save(number, at_time(problem.system, problem.times[number], x))
+            problem.save(number, at_time(problem.systems[number - 1], problem.times[number], x))
     x, _ = states[-1] if states else (search.x, search.slope)
     if search.status == OK:
-        x = at_time(problem.system, problem.times[-1], x)
+        x = at_time(problem.systems[-1], problem.times[-1], x)
     elif not again:
         x = search.x
     work = {"steps": int(search.steps.max()), "rejected": search.rejected}
@@ -240,6 +245,9 @@ def _accept(
     error: Tensor,
 ) -> None:
     """Move the graphs that are in order on, and set the next step of all that are not done."""
+    if not control.graph:
+        s.wanted |= new.requires_grad
+        new, slope = new.detach(), slope.detach()
     if control.together:
         s.x, s.slope = (new, slope) if bool(ok[0]) else (s.x, s.slope)
     else:

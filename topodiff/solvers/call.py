@@ -9,10 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from topodiff.solvers.law import System, as_float
-from topodiff.solvers.problem import make_problem
+from topodiff.solvers.law import as_float
+from topodiff.solvers.problem import Problem, make_problem
 from topodiff.solvers.solution import Solution
-from topodiff.solvers.uniformization import mixing_of
 
 # name -> module and function, imported when it is first used
 _SOLVERS = {
@@ -84,9 +83,10 @@ def diffuse(
         x0: (n, *channels), (n, d, *channels) for stalks; (x, v) for a law of second order, where v
             is 0 if x is given alone.
         t: end of time >= 0, a number or a tensor with gradient.
-        solver: a name of the table; ``"auto"`` is chebyshev for symmetric linear laws,
-            uniformization for other laws that say what they mix by (linear attention diffusion),
-            and dopri5 for all others, for ``callback`` and for the adjoint.
+        solver: a name of the table; ``"auto"`` is chebyshev for linear laws whose operator is
+            known to be positive semidefinite, uniformization for other laws that say what they mix
+            by (linear attention diffusion), krylov for other symmetric linear ones, and dopri5
+            (dormand_prince with checkpoints) for all others, for ``callback`` and for the adjoint.
         save_at: rising times in [0, t]; then the solution holds the states at these.
         save_rows: (rows,) with save_at: the numbers of the rows of x0 that the solution is to hold.
         backward: ``"direct"``: autograd through the steps, implicit ones by implicit
@@ -106,11 +106,12 @@ def diffuse(
         TypeError, ValueError: for wrong shapes, dtypes, times or options, a state that is not
             finite, and a law that the solver cannot solve. What happens on the way is a status.
     """
-    stepping = callback is not None or backward == "adjoint"
-    name = _choose(solver, law, x0, stepping)
+    if solver != "auto" and solver not in _SOLVERS:
+        raise ValueError(f"no solver is called {solver!r}; there are auto, {', '.join(SOLVERS)}")
+    problem = make_problem(law, x0, t, save_at, save_rows, backward, callback, max_steps)
+    name = _choose(problem) if solver == "auto" else solver
     solve = _function(name)
     _check_options(name, solve, options)
-    problem = make_problem(law, x0, t, save_at, save_rows, backward, callback, max_steps)
     if backward == "adjoint" and _SOLVERS[name][0] != "torchdiffeq_methods":
         raise ValueError(
             f"backward='adjoint' is for torchdiffeq's methods (dopri5, ...), not {name}: 'direct' "
@@ -119,19 +120,18 @@ def diffuse(
     return solve(problem, name, **options)
 
 
-def _choose(solver: str, law: Any, x0: Any, stepping: bool) -> str:
-    if solver == "auto":
-        like = x0[0] if isinstance(x0, (tuple, list)) and len(x0) else x0
-        system = System(law, like)
-        if stepping or not isinstance(like, Tensor):
-            return "dopri5"
-        if system.linear and system.autonomous and system.symmetric:
+def _choose(problem: Problem) -> str:
+    system, backward = problem.system, problem.backward
+    if problem.callback is None and backward != "adjoint":
+        symmetric = system.linear and system.autonomous and system.symmetric
+        operator = system.operator(0.0) if symmetric else None
+        if operator is not None and operator.positive_semidefinite:
             return "chebyshev"
-        mixing = mixing_of(system)
-        return "uniformization" if mixing is not None and as_float(mixing.rate) > 0 else "dopri5"
-    if solver not in _SOLVERS:
-        raise ValueError(f"no solver is called {solver!r}; there are auto, {', '.join(SOLVERS)}")
-    return solver
+        if backward == "direct" and system.mixing is not None and as_float(system.mixing.rate) > 0:
+            return "uniformization"
+        if operator is not None:
+            return "krylov"
+    return "dormand_prince" if backward == "checkpoint" else "dopri5"
 
 
 def _function(name: str) -> Callable[..., Solution]:

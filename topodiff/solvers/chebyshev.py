@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from topodiff.operators import LinearOperator
 from topodiff.solvers.assembled import Assembled
 from topodiff.solvers.held import check_held
+from topodiff.solvers.lanczos import lower_end
 
 # no kernel with that z has coefficients
 _MOST = 1e30
@@ -29,8 +31,10 @@ class Expansion:
         coefficients: (times, terms) float64.
         middle, half: of the interval.
         bound: for each time, the sum of what was left out, which bounds the error over |x|:
-            polynomials T_k are at most 1 on the interval.
-        complete: the tolerance is reached.
+            polynomials T_k are at most 1 on the interval; and rounding where terms of size
+            exp(-t lower) cancel.
+        complete: what was left out is within the tolerance.
+        sound: so is rounding.
     """
 
     coefficients: np.ndarray
@@ -38,6 +42,7 @@ class Expansion:
     half: float
     bound: tuple[float, ...]
     complete: bool
+    sound: bool = True
 
     @property
     def degree(self) -> int:
@@ -47,14 +52,21 @@ class Expansion:
 def expand(
     operator: LinearOperator, times: Sequence[float], tol: float, max_degree: int
 ) -> Expansion:
-    """The shortest expansion with ``bound <= tol`` at all times, or the one of ``max_degree``.
+    """The shortest expansion that leaves out less than ``tol max(1, |exp(-t A)|)`` at all times, or
+    the one of ``max_degree``.
+
+    An operator without the tag of a semidefinite one has its lower end from Lanczos's process:
+    terms that cancel are no larger than the kernel itself where that has converged.
 
     Where the kernel overflows coefficients are not finite; where there are none, z being beyond
     2^30 or so, they are 0 and the bound is that of the kernel itself.
     """
     # a little more than the bound, which is rounded too
     upper = operator.spectral_bound() * (1 + 64 * torch.finfo(operator._any_dtype()).eps)
-    lower = 0.0 if operator.positive_semidefinite else -upper
+    found_end, lower = lower_end(operator, max(times, default=0.0))
+    if not math.isfinite(upper - lower):
+        return _not_finite(len(times))
+    lower = min(lower, upper)
     middle, half = (upper + lower) / 2, (upper - lower) / 2
     with np.errstate(over="ignore"):
         z = np.asarray(times, dtype=np.float64) * half
@@ -70,15 +82,24 @@ def expand(
     rest = np.maximum(1 - found.sum(1, keepdims=True), 0) if len(k) < last else 1.0 - known
     left = np.concatenate([found[:, 1:], rest], 1)[:, ::-1].cumsum(1)[:, ::-1]
     with np.errstate(over="ignore", invalid="ignore"):
-        growth = np.exp(-np.asarray(times)[:, None] * lower)
+        t = np.asarray(times, dtype=np.float64)[:, None]
+        growth, allowed = np.exp(-t * lower), tol * np.exp(-t * min(found_end, 0.0))
         found, left = growth * found, np.nan_to_num(growth * left, nan=np.inf, posinf=np.inf)
-    needed = int((left > tol).any(0).sum())
+        # a few units in the last place, over the recurrence
+        rounding = 8 * torch.finfo(operator._any_dtype()).eps * np.maximum(growth - 1, 0)
+    needed = int((left > allowed).any(0).sum())
     degree = min(needed, len(k) - 1)
     found[:, 1::2] *= -1
     return Expansion(
-        found[:, : degree + 1], middle, half, tuple(map(float, left[:, degree])),
-        degree >= needed,
+        found[:, : degree + 1], middle, half,
+        tuple(map(float, left[:, degree] + rounding[:, 0])), degree >= needed,
+        bool((rounding <= allowed).all()),
     )  # fmt: skip
+
+
+def _not_finite(times: int) -> Expansion:
+    """Of an operator that is not: as its products are."""
+    return Expansion(np.full((times, 1), np.nan), 0.0, 0.0, (math.inf,) * times, False)
 
 
 class Recurrence:

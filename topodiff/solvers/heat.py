@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from topodiff.kernels.finite import is_finite
 from topodiff.operators import LinearOperator
 from topodiff.solvers import chebyshev, lanczos
 from topodiff.solvers.assembled import assembled
@@ -15,7 +17,7 @@ from topodiff.solvers.at_time import at_time
 from topodiff.solvers.held import with_aliases
 from topodiff.solvers.krylov.solve import default_tolerance
 from topodiff.solvers.law import as_float
-from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.problem import Problem
 from topodiff.solvers.refuse import refuse_second
 from topodiff.solvers.solution import OK, Solution
 
@@ -30,8 +32,11 @@ def solve_chebyshev(
     ``spectral_bound()``: about sqrt(2 rho t log(1/tol)) products for all times together.
 
     Args:
-        tol: on the error over |x0|, by default eps^(3/4); the a-priori bound of what the expansion
-            leaves out is returned in ``stats.error_bound``. Rounding comes on top.
+        tol: on the error over ``|x0| max(1, |exp(-t A)|)``, by default eps^(3/4). The a-priori
+            bound, over |x0|, of what the expansion leaves out is returned in ``stats.error_bound``,
+            with what rounding leaves of terms that cancel where A is not known to be semidefinite:
+            if that is beyond tol the status is ``"no_convergence"``. Rounding of products comes on
+            top.
         max_degree: where to give up, with status ``"max_steps"`` and the bound reached.
     """
     operator, tol = _prepare(problem, solver, tol)
@@ -48,7 +53,7 @@ def solve_chebyshev(
         return chebyshev.propagate(fast, expansion, x)
 
     states = _propagate(problem, operator, fast, forward, lambda: expansion)
-    status = OK if expansion.complete else "max_steps"
+    status = "max_steps" if not expansion.complete else OK if expansion.sound else "no_convergence"
     return _solution(problem, states, status, max(expansion.bound))
 
 
@@ -63,11 +68,13 @@ def solve_krylov(
     """The exact heat kernel of a linear law in the Krylov space of x0 (Lanczos), which adapts to
     the state: fewer products than Chebyshev where x0 is smooth or the spectrum has outliers.
 
-    Gradients are those of a Chebyshev expansion of the same tolerance.
+    Gradients are those of a Chebyshev expansion of the same tolerance, with a warning where
+    rounding keeps it from that.
 
     Args:
-        tol: on the error over |x0| (Frobenius norms over all channels), by default eps^(3/4); the
-            a-posteriori bound reached is returned in ``stats.error_bound``.
+        tol: on the error over ``|x0| max(1, |exp(-t A)|)`` (Frobenius norms over all channels), by
+            default eps^(3/4); the a-posteriori bound reached, over |x0|, is returned in
+            ``stats.error_bound``.
         max_iterations: where to give up, with status ``"max_steps"``.
         memory: bytes for vectors; more vectors are made twice instead of kept.
     """
@@ -84,7 +91,13 @@ def solve_krylov(
         return found[0].x, None
 
     def expansion() -> chebyshev.Expansion:
-        return chebyshev.expand(operator, times, tol, 20_000)
+        found = chebyshev.expand(fast, times, tol, 20_000)
+        if not (found.complete and found.sound):
+            warnings.warn(
+                "the expansion of a backward pass ended with an error of "
+                f"{max(found.bound):.2g}: gradients are inexact", stacklevel=2,
+            )  # fmt: skip
+        return found
 
     states = _propagate(problem, operator, fast, forward, expansion)
     result = found[0]

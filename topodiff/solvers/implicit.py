@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from topodiff.solvers.law import Scalar, System
 from topodiff.solvers.march import DEFAULT_STEPS, Carry, march, step_counts
 from topodiff.solvers.multistep import check_order, predictor_corrector
 from topodiff.solvers.problem import Problem
-from topodiff.solvers.runge_kutta import combine, stages
+from topodiff.solvers.runge_kutta import combine
 from topodiff.solvers.solution import OK, Solution
 from topodiff.solvers.stability import stable_counts
 from topodiff.solvers.stage import Stage
@@ -20,18 +21,19 @@ from topodiff.solvers.tableaus import (
     ADAMS_MOULTON,
     BACKWARD_EULER,
     BDF2,
-    RK4,
     TRAPEZOID,
     Multistep,
 )
 
+_G = (3 + math.sqrt(3)) / 6
 METHODS = {"implicit_euler": BACKWARD_EULER, "crank_nicolson": TRAPEZOID, "bdf2": BDF2}
 
 
 class Implicit:
     """``x' - h implicit f(t + h, x') = sum of past states and derivatives``.
 
-    Missing past: BDF2 starts with backward Euler, Adams-Moulton of order 3 and 4 with RK4.
+    Missing past: BDF2 starts with backward Euler, Adams-Moulton of order 3 and 4 with a method
+    that is stable for all steps, as these may start anew at many times.
     """
 
     def __init__(self, system: System, method: Multistep, stage: Stage) -> None:
@@ -49,11 +51,22 @@ class Implicit:
         else:
             past = (self.system(t, x), *carry)
             if len(past) <= history:
-                slopes = stages(self.system, RK4, t, h, x, past[0])
-                return combine(x, RK4.b, slopes, h), past[:history], OK
+                new, status = self._start(t, h, x)
+                return new, past[:history], status
             b = combine(x, method.slopes, past, h)
         new, status = self.stage.solve(t + h, method.implicit * h, b, x)
         return new, past[:history], status
+
+    def _start(self, t: Scalar, h: Scalar, x: Tensor) -> tuple[Tensor, str]:
+        """A-stable, of order 3 (Crouzeix 1975): ``k_1 = f(x + g h k_1)``, ``k_2 = f(x + (1 - 2 g) h
+        k_1 + g h k_2)``, ``x' = x + h (k_1 + k_2) / 2``."""
+        first, status = self.stage.solve(t + _G * h, _G * h, x, x)
+        if status != OK:
+            return x, status
+        moved = (first - x) / _G
+        b = x + (1 - 2 * _G) * moved
+        second, status = self.stage.solve(t + (1 - _G) * h, _G * h, b, first)
+        return x + (moved + (second - b) / _G) / 2, status
 
 
 def solve(

@@ -14,6 +14,8 @@ from torch import Tensor
 from topodiff.operators import LinearOperator
 
 _FIRST_CHECK = 6
+# vectors for the lower end of the spectrum, the first time it is looked at and the last
+_FEW, _MANY = 40, 1280
 
 
 class Propagated(NamedTuple):
@@ -37,11 +39,11 @@ class _Tridiagonal:
         """``exp(-t T) e_1``."""
         return self.vectors @ (np.exp(-t * self.values) * self.vectors[0])
 
-    def error(self, t: float, beta: float) -> float:
-        """``beta int_0^t |e_m^T exp(-s T) e_1| ds``, a bound of the error over |x| for a positive
-        semidefinite operator (Hochbruck and Lubich 1997, theorem 1); the sign under the integral
-        never changes, since T has positive numbers beside its diagonal."""
-        rates = t * self.values
+    def error(self, t: float, beta: float, lower: float) -> float:
+        """``beta int_0^t |e_m^T exp(-s (T - lower)) e_1| ds``, a bound of the error over ``|x|
+        exp(-t lower)`` for a spectrum that begins there (Hochbruck and Lubich 1997, theorem 1); the
+        sign under the integral never changes, since T has positive numbers beside its diagonal."""
+        rates = t * (self.values - lower)
         small = np.abs(rates) < 1e-8
         phi = np.where(small, 1 - rates / 2, -np.expm1(-rates) / np.where(small, 1.0, rates))
         found = beta * t * abs(float(self.vectors[-1] @ (phi * self.vectors[0])))
@@ -69,11 +71,15 @@ def propagate(
     keep = max(memory // (x.numel() * x.element_size()), 2)
     process = _Process(operator, start.div_(size), keep)
     with np.errstate(over="ignore", invalid="ignore"):
-        projection, bound = _project(process, operator, times, tol, max_iterations)
+        try:
+            projection, bound, complete = _project(process, operator, times, tol, max_iterations)
+        except FloatingPointError:
+            m, nan = len(process.alpha), torch.full_like(x, math.nan)
+            return Propagated(torch.stack([nan] * len(times)), m, m, math.inf, False)
         weights = np.stack([size * projection.exponential(t) for t in times])
     out, products = process.combine(weights)
     m = len(process.alpha)
-    return Propagated(out.mul_(largest), m, products, bound, bound <= tol)
+    return Propagated(out.mul_(largest), m, products, bound, complete)
 
 
 def _project(
@@ -82,20 +88,21 @@ def _project(
     times: Sequence[float],
     tol: float,
     max_iterations: int,
-) -> tuple[_Tridiagonal, float]:
-    """Extend the space until the bound at all times is in order; the projection and the bound."""
-    lower = 0.0 if operator.positive_semidefinite else -operator.spectral_bound()
-    growth = float(np.exp(-max(times) * lower))
+) -> tuple[_Tridiagonal, float, bool]:
+    """Extend the space until the bound at all times is in order; the projection, the bound, and
+    whether it is."""
+    found, lower = lower_end(operator, max(times))
+    t = np.asarray(times, dtype=np.float64)
+    growth, allowed = np.exp(-t * lower), tol * np.exp(-t * min(found, 0.0))
     check = _FIRST_CHECK
     while True:
         invariant = process.extend(min(check, max_iterations))
         projection = _Tridiagonal(process.alpha, process.beta)
-        errors = [projection.error(t, process.beta[-1]) for t in times if t]
-        bound = 0.0
-        if not invariant:
-            bound = growth * max(errors, default=0.0) if growth < math.inf else math.inf
-        if bound <= tol or invariant or len(process.alpha) >= max_iterations:
-            return projection, bound
+        errors = [0.0 if invariant else projection.error(s, process.beta[-1], lower) for s in t]
+        bounds = np.nan_to_num(growth * errors, nan=np.inf, posinf=np.inf)
+        complete = bool((bounds <= allowed).all())
+        if complete or invariant or len(process.alpha) >= max_iterations:
+            return projection, float(bounds.max()), complete
         check = len(process.alpha) + max(len(process.alpha) // 4, 4)
 
 
@@ -130,6 +137,8 @@ class _Process:
                 self.basis.append(self.v)
             w = self._advance(self.v, self.before, k)
             self.beta.append(float(w.norm()))
+            if not math.isfinite(self.beta[-1]):
+                raise FloatingPointError(f"a product with {self.operator} is not finite")
             scale = max(abs(a) for a in self.alpha) + max(self.beta)
             if self.beta[-1] <= 4 * torch.finfo(w.dtype).eps * scale:
                 return True
@@ -150,6 +159,42 @@ class _Process:
                 _add(out, weights[:, k + 1], v)
             return out, m + m - kept
         return out, m
+
+
+class LowerEnd(NamedTuple):
+    """Where the spectrum of a symmetric operator begins: its smallest eigenvalue is no larger than
+    ``found``, and no smaller than ``bound`` unless a random vector has next to none of it."""
+
+    found: float
+    bound: float
+
+
+@torch.no_grad()
+def lower_end(operator: LinearOperator, t: float) -> LowerEnd:
+    """From the tag of a semidefinite operator; of any other symmetric one the smallest Ritz value,
+    and that less four times the norm of its residual, so near, if it can be had, that ``exp(-t
+    bound)`` is hardly more than ``exp(-t found)``. NaN for numbers that are not finite."""
+    if operator.positive_semidefinite or 0 in operator.shape:
+        return LowerEnd(0.0, 0.0)
+    dtype, upper = operator._any_dtype(), operator.spectral_bound()
+    rounding = 64 * torch.finfo(dtype).eps * upper
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(*operator.col_shape, 1, dtype=dtype, generator=generator)
+    process = _Process(operator, start.div_(start.norm()).to(operator.device), 0)
+    count = _FEW
+    while True:
+        try:
+            invariant = process.extend(count)
+        except FloatingPointError:
+            return LowerEnd(math.nan, math.nan)
+        (found,), vector = scipy.linalg.eigh_tridiagonal(
+            process.alpha, process.beta[:-1], select="i", select_range=(0, 0)
+        )
+        # where eigenvalues crowd the residual may be less than the error
+        margin = 4 * process.beta[-1] * abs(float(vector[-1, 0])) + rounding
+        if invariant or margin * t <= 1 or count >= _MANY:
+            return LowerEnd(float(found), max(float(found) - margin, -upper))
+        count *= 2
 
 
 def _add(out: Tensor, column: np.ndarray, v: Tensor) -> None:

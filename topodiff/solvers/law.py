@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class Law(Protocol):
         frozen(t, x)                a law near this one whose linear_operator(t) explicit steps are
                                     checked with, where this one has none
         rest(t, x)                  by default law(t, x) + A x
+        mixing(t)                   a :class:`Mixing` that does not depend on time, or None
         jvp(t, x, v)                Jacobian times v; by default from two reverse passes
         acceleration(t, x, v)       order 2: force(t, x) - damping v
         damping = 0.0               order 2: number or tensor, the only dependence on v
@@ -51,6 +53,23 @@ class Law(Protocol):
     def __call__(self, t: Tensor, x: Tensor) -> Tensor:
         """dx/dt, of the shape of x."""
         ...
+
+
+class Mixing(NamedTuple):
+    """``dx/dt = rate (P x - x) + strength source`` with ``|P| <= 1`` in the norm of 1, 2 or
+    infinity.
+
+    Attributes:
+        rate: r > 0, a number or a tensor with one entry.
+        operator: P.
+        source: of the shape of the state, or None.
+        strength: number or tensor with one entry.
+    """
+
+    rate: Scalar
+    operator: Any
+    source: Tensor | None = None
+    strength: Scalar = 1.0
 
 
 class OperatorLaw:
@@ -179,6 +198,23 @@ class System:
         assert operator is not None
         self.work.evaluations += 1
         return self(t, x) + operator @ x
+
+    @cached_property
+    def mixing(self) -> Mixing | None:
+        """What the law mixes by, if it is one that can be solved so: it says so itself, or is
+        linear with a symmetric positive semidefinite operator."""
+        if self.order != 1 or not self.autonomous:
+            return None
+        make = getattr(self.law, "mixing", None)
+        if make is not None:
+            found: Mixing | None = make(self.time(0.0))
+            return found
+        operator = self.operator(0.0) if self.linear else None
+        if operator is None or not (operator.symmetric and operator.positive_semidefinite):
+            return None
+        # a bound just above 0 stands for an operator of zeros
+        rate = max(operator.spectral_bound() / 2, 1e-30)
+        return Mixing(rate, operator.identity() - (1 / rate) * operator)
 
     @property
     def jvp(self) -> Callable | None:

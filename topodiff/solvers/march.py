@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.finite import is_finite
 from topodiff.solvers.law import Scalar, System, as_float
-from topodiff.solvers.problem import MOST_STEPS, Problem, is_finite
+from topodiff.solvers.problem import MOST_STEPS, Problem
 from topodiff.solvers.solution import OK, Solution
 
 DEFAULT_STEPS = 100
@@ -86,8 +87,10 @@ def march(problem: Problem, make: Callable[[System], Stepper], counts: list[int]
         if system is not problem.systems[number - 1]:
             system = problem.systems[number - 1]
             stepper, carry = make(system), ()
-        if not math.isclose(as_float(h), last, rel_tol=1e-9):
-            carry, last = (), as_float(h)
+        # steps of one size by chance have other derivatives to the times
+        if isinstance(h, Tensor) or not math.isclose(h, last, rel_tol=1e-9):
+            carry = ()
+        last = math.nan if isinstance(h, Tensor) else h
         made = 0
         while made < count:
             size = min(length, count - made, problem.max_steps - done)

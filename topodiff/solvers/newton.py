@@ -96,7 +96,10 @@ class NewtonKrylov:
             x, status = self._iterate(t, as_float(c), b.detach(), guess.detach())
         if not torch.is_grad_enabled():
             return x, status
+        # what only gradients ask for is no work of the solution
+        before = self.system.work.evaluations
         residual = b - x + c * self.system(t, x)
+        self.system.work.evaluations = before
 
         def adjoint(gradient: Tensor) -> Tensor:
             before = self.system.work.evaluations

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from topodiff.complexes.integers import whole_number
 from topodiff.kernels.checks import check_choice
+from topodiff.kernels.finite import is_finite
 from topodiff.operators import LinearOperator
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.law import Scalar, System, as_float
@@ -190,12 +191,6 @@ def _between(system: System, breaks: list[float], times: list[Scalar]) -> list[S
     return parts
 
 
-def is_finite(x: Tensor) -> bool:
-    """Whether all entries are finite, by one sum where that settles it."""
-    x = x.detach()
-    return bool(x.sum().isfinite()) or bool(x.isfinite().all())
-
-
 def _check_state(name: str, x: Any) -> None:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         given = x.dtype if isinstance(x, Tensor) else type(x).__name__
@@ -266,7 +261,7 @@ def _scalar(name: str, t: Any) -> Scalar:
     if isinstance(t, Tensor):
         if t.numel() != 1 or not (t.is_floating_point() or t.dtype == torch.int64):
             raise TypeError(f"{name} must be one real number, got a tensor {tuple(t.shape)}")
-        value: Scalar = t.reshape(()) if t.requires_grad else as_float(t)
+        value: Scalar = t.reshape(()).double() if t.requires_grad else as_float(t)
     elif isinstance(t, (int, float)) and not isinstance(t, bool):
         value = as_float(t)
     else:

@@ -42,9 +42,9 @@ class Solution:
             the solver came: the time of the last good state, or only the saved times before it.
         stats: the work.
         status: ``"ok"``; ``"stopped"`` by the callback; ``"max_steps"``: steps, terms or iterations
-            ran out; ``"not_finite"``; ``"no_convergence"`` of a linear or Newton solve;
-            ``"indefinite"``: CG met a direction that is not positive; ``"breakdown"``;
-            ``"step_too_small"`` of an adaptive solver.
+            ran out; ``"not_finite"``; ``"no_convergence"`` of a linear or Newton solve, or of a
+            heat kernel that rounding keeps from its tolerance; ``"indefinite"``: CG met a direction
+            that is not positive; ``"breakdown"``; ``"step_too_small"`` of an adaptive solver.
         v: the velocities, of a law of second order.
     """
 

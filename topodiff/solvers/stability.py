@@ -16,7 +16,6 @@ from topodiff.solvers.amplification import growth
 from topodiff.solvers.law import as_float
 from topodiff.solvers.march import DEFAULT_STEPS, step_counts
 from topodiff.solvers.problem import MOST_STEPS, Problem
-from topodiff.solvers.uniformization import mixing_of
 
 # Stability intervals on the negative real axis, h |lambda| <= limit (Hairer and Wanner, Solving
 # ordinary differential equations II, sections IV.2 and V.1). Predictor-corrector pairs PECE: the
@@ -256,4 +255,4 @@ def _instead(problem: Problem, solver: str) -> str:
     operator = system.operator(0.0)
     if system.linear and system.autonomous and operator is not None and operator.symmetric:
         return "chebyshev or krylov"
-    return "dopri5" if mixing_of(system) is None else "uniformization"
+    return "dopri5" if system.mixing is None else "uniformization"

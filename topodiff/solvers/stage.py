@@ -115,5 +115,4 @@ class Stage:
         does not matter."""
         if not isinstance(c, Tensor) and self.system.constant:
             return b, True
-        self.system.work.evaluations += 1
         return b - x - c * (operator @ x), False

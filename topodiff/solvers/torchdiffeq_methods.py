@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from topodiff.kernels.finite import is_finite
 from topodiff.solvers.adjoint import adjoint_parameters, check_reached
 from topodiff.solvers.at_time import at_time
 from topodiff.solvers.graphs import graph_norm
 from topodiff.solvers.law import OperatorLaw, Scalar, System, as_float
 from topodiff.solvers.march import DEFAULT_STEPS, step_counts
-from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.problem import Problem
 from topodiff.solvers.refuse import first_only
 from topodiff.solvers.solution import OK, Solution
 from topodiff.solvers.stability import stable_counts
@@ -203,15 +204,8 @@ def _counts(
 ) -> list[int]:
     """Steps between consecutive times, of the methods with fixed ones."""
     if options.get("max_order", _MAX_ORDER) == _MAX_ORDER:
-        counts = stable_counts(problem, solver, step_size, num_steps, allow_unstable)
-    else:
-        counts = step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
-    if sum(counts) > problem.max_steps:
-        raise ValueError(
-            f"{solver} to t = {problem.end:.3g} takes {sum(counts)} steps, more than max_steps = "
-            f"{problem.max_steps}"
-        )
-    return counts
+        return stable_counts(problem, solver, step_size, num_steps, allow_unstable)
+    return step_counts(problem, step_size, num_steps, DEFAULT_STEPS)
 
 
 def _states(
@@ -234,7 +228,8 @@ def _states(
         return found[1:]
     for number, count in enumerate(counts, start=1):
         function = _Function(run, problem.systems[number - 1])
-        grid = {"grid_constructor": _grid(count), **options}
+        left = problem.max_steps - run.steps
+        grid = {"grid_constructor": _grid(count, left), **options}
         part = times[number - 1 : number + 1]
         found.append(integrate(function, found[-1], part, options=grid, **more)[-1])
         run.arrive(values[number], found[-1])
@@ -250,11 +245,16 @@ def _stretches(systems: Sequence[System]) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _grid(count: int) -> Callable[..., Tensor]:
-    """That many equal steps, forward or backward."""
+def _grid(count: int, most: int) -> Callable[..., Tensor]:
+    """That many equal steps, forward or backward; after ``most`` of them one that is not made."""
 
     def grid(function: Any, x: Tensor, t: Tensor) -> Tensor:
-        return torch.linspace(float(t[0]), float(t[-1]), count + 1, dtype=t.dtype, device=t.device)
+        start, end = float(t[0]), float(t[-1])
+        if count <= most:
+            return torch.linspace(start, end, count + 1, dtype=t.dtype, device=t.device)
+        end = start + (end - start) * (most / count)
+        made = torch.linspace(start, end, most + 1, dtype=t.dtype, device=t.device)
+        return torch.cat([made, t[-1:]])
 
     return grid
 
@@ -285,7 +285,7 @@ def _integrate(
         t = problem.times[number]
         if problem.backward == "adjoint":
             state = first_only(state, "backward='adjoint'")
-        x = at_time(problem.system, t, state)
+        x = at_time(problem.systems[number - 1], t, state)
         problem.save(number, x)
     return problem.solution(x, t, OK, **work)
 

@@ -9,37 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from topodiff.kernels.finite import is_finite
 from topodiff.solvers.krylov.solve import default_tolerance
-from topodiff.solvers.law import Scalar, System, as_float
-from topodiff.solvers.problem import Problem, is_finite
+from topodiff.solvers.law import Mixing, Scalar, as_float
+from topodiff.solvers.problem import Problem
 from topodiff.solvers.solution import OK, Solution
 
 # jumps for one series: its weights begin at exp(-mean)
 _MEAN = 300.0
 # powers of P held at once where they serve several times
 _TOGETHER = 16
-
-
-class Mixing(NamedTuple):
-    """``dx/dt = rate (P x - x) + strength source`` with ``|P| <= 1`` in the norm of 1, 2 or
-    infinity.
-
-    Attributes:
-        rate: r > 0, a number or a tensor with one entry.
-        operator: P.
-        source: of the shape of the state, or None.
-        strength: number or tensor with one entry.
-    """
-
-    rate: Scalar
-    operator: Any
-    source: Tensor | None = None
-    strength: Scalar = 1.0
 
 
 def solve(
@@ -67,6 +51,8 @@ def solve(
     if not tol > 0 or max_terms < 1:
         raise ValueError(f"tol must be positive and max_terms >= 1, got {tol} and {max_terms}")
     x, rate, terms = problem.x0, as_float(mixing.rate), 0
+    if not math.isfinite(rate):
+        return problem.solution(x, 0.0, "not_finite")
     if mixing.source is not None and mixing.source.shape != x.shape:
         raise ValueError(
             f"the source must have the shape of the state, {tuple(x.shape)}; got "
@@ -118,33 +104,22 @@ def _mixing(problem: Problem, solver: str) -> Mixing:
     system = problem.system
     if problem.callback is not None:
         raise ValueError(f"{solver} makes no steps and takes no callback; use save_at")
-    found = mixing_of(system)
+    if problem.backward == "checkpoint":
+        raise ValueError(
+            f"{solver} keeps its products for the backward pass, and has no checkpoints: take "
+            "dormand_prince or an implicit solver with backward='checkpoint', or backward='direct'"
+        )
+    found = system.mixing
     if found is None:
         raise ValueError(
             f"{solver} needs a law dx/dt = rate (P x - x) + source with a matrix P of norm 1 that "
             "stays, or a linear one with a symmetric positive semidefinite operator; got "
             f"{system}: take dopri5 or an implicit solver"
         )
-    if not as_float(found.rate) > 0:
+    if as_float(found.rate) <= 0:
         raise ValueError(f"{solver} needs a positive rate, got {as_float(found.rate)}")
     found.operator._check_state(problem.x0)
     return found
-
-
-def mixing_of(system: System) -> Mixing | None:
-    """What a law mixes by, if it is one that can be solved so."""
-    if system.order != 1 or not system.autonomous:
-        return None
-    make = getattr(system.law, "mixing", None)
-    if make is not None:
-        found: Mixing | None = make(system.time(0.0))
-        return found
-    operator = system.operator(0.0) if system.linear else None
-    if operator is None or not (operator.symmetric and operator.positive_semidefinite):
-        return None
-    # a bound just above 0 stands for an operator of zeros
-    rate = max(operator.spectral_bound() / 2, 1e-30)
-    return Mixing(rate, operator.identity() - (1 / rate) * operator)
 
 
 def _terms(mean: float, tol: float) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.solvers.krylov.result import LinearSolution, Product, dot, largest, norm, ratio
+from topodiff.operators.krylov import ratio
+from topodiff.solvers.krylov.result import LinearSolution, Product, dot, largest, norm
 
 RESTART = 30
 # a cycle that leaves more than this of the residual has stalled

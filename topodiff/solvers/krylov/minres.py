@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from topodiff.solvers.krylov.result import LinearSolution, Product, dot, largest, ratio
+from topodiff.operators.krylov import ratio
+from topodiff.solvers.krylov.result import LinearSolution, Product, dot, largest
 
 
 def minimal_residual(

@@ -39,7 +39,7 @@ class BlockJacobi:
         if self.scalar:
             return inverse * r
         n, d, _ = inverse.shape
-        return torch.bmm(inverse, r.reshape(n, d, -1)).reshape(r.shape)
+        return torch.bmm(inverse, r.reshape(n, d, r.shape[1])).reshape(r.shape)
 
 
 class Chebyshev:

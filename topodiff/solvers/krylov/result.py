@@ -43,12 +43,6 @@ def norm(a: Tensor) -> Tensor:
     return torch.linalg.vector_norm(a, dim=0)
 
 
-def ratio(a: Tensor, b: Tensor) -> Tensor:
-    """``a / b``, and 0 for b = 0."""
-    zero = b == 0
-    return torch.where(zero, 0.0, a / torch.where(zero, 1.0, b))
-
-
 def largest(a: Tensor) -> float:
     """The largest entry, 0 of none."""
     return float(a.max()) if a.numel() else 0.0

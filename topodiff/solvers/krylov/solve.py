@@ -126,6 +126,9 @@ class LinearSystem:
             precondition = self.preconditioner.transpose
         before = getattr(self.preconditioner, "products", 0)
         rhs, first = flat(b), None if guess is None else flat(guess)
+        if first is not None:
+            # no residual is small beside a b of 0
+            first = torch.where((rhs == 0).all(0), 0.0, first)
         size = _size(rhs, first)
         if size is not None:
             rhs, first = rhs / size, None if first is None else first / size
