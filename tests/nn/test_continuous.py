@@ -89,7 +89,13 @@ def test_checkpoints_of_sheaf_diffusion(solver, frozen_sheaf):
 
 
 @pytest.mark.parametrize(
-    ("solver", "backward"), [("rk4", "adjoint"), ("dopri5", "checkpoint"), ("rk4", "unrolled")]
+    ("solver", "backward"),
+    [
+        ("rk4", "adjoint"),
+        ("dopri5", "checkpoint"),
+        ("uniformization", "checkpoint"),
+        ("rk4", "unrolled"),
+    ],
 )
 @pytest.mark.parametrize("kind", [GRAND, GRAFF, td.nn.ContinuousSheafDiffusion])
 def test_a_backward_pass_that_the_solver_has_not(kind, solver, backward):

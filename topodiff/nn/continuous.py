@@ -45,7 +45,8 @@ class ContinuousModel(nn.Module):
         tol_scale: tolerances of adaptive solvers are 1e-7 (absolute) and 1e-9 (relative) times
             this, as published; None for those of ``diffuse``, which rounding in float32 allows.
         backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``. Of these the last goes
-            with solvers of torchdiffeq (dopri5, ...), the one before with all others.
+            with solvers of torchdiffeq (dopri5, ...), the one before with all others but
+            uniformization.
         mlp: two residual layers in the encoder.
         norm: batch normalisation of x(0).
         augment: so many channels of zeros beside x(0), which the decoder does not see.
@@ -255,8 +256,11 @@ def check_backward(backward: str, solver: str) -> None:
     """ValueError for one that the solver does not have."""
     check_choice("backward", backward, BACKWARD)
     theirs = solver in torchdiffeq_methods.METHODS
-    if solver != "auto" and backward == ("checkpoint" if theirs else "adjoint"):
-        others = "dormand_prince, rk4, ..." if theirs else "dopri5, bosh3, ... of torchdiffeq"
+    lacking, others = {
+        "checkpoint": (theirs or solver == "uniformization", "dormand_prince, rk4, ..."),
+        "adjoint": (not theirs, "dopri5, bosh3, ... of torchdiffeq"),
+    }.get(backward, (False, ""))
+    if lacking and solver != "auto":
         raise ValueError(
             f"backward={backward!r} does not go with solver={solver!r}: take another solver "
             f"({others}), or backward='direct'"

@@ -31,7 +31,8 @@ class ContinuousSheafDiffusion(SheafModel):
         time: >= 0.
         solver: of :func:`topodiff.solvers.diffuse`.
         backward: ``direct``, ``checkpoint`` or ``adjoint``, of ``diffuse``. Of these the last goes
-            with solvers of torchdiffeq (dopri5, ...), the one before with all others.
+            with solvers of torchdiffeq (dopri5, ...), the one before with all others but
+            uniformization.
         solver_options: further options of ``diffuse``: ``rtol``, ``atol``, ``step_size``, ...
         frozen_sheaf: learn the sheaf at time 0 and keep it; otherwise at every evaluation.
         add_source: whether there is b, one number that is learnt and starts at 0.
