@@ -252,6 +252,16 @@ def test_tuning(toy, tmp_path):
     assert best_trial("texas", "mlp", out)["valid"] == max(r["valid"] for r in group["results"])
 
 
+def test_trials_whose_loss_is_not_finite_are_noted(toy, tmp_path):
+    _, _, fast = toy
+    search = dataclasses.replace(SEARCH, benchmark=fast, space=lambda model: {})
+    search = dataclasses.replace(search, base=lambda model: FAST | {"learning_rate": 1e38})
+    search.tune("texas", "mlp", 1, tmp_path / "tuning.json")
+    ((result,),) = [g["results"] for g in ResultsFile(tmp_path / "tuning.json", TRIALS).groups()]
+    assert result["valid"] == 0
+    assert "lower the learning rate" in result["failed"]
+
+
 def test_draws():
     drawn = [SEARCH.draw("texas", "od-nsd", trial) for trial in range(30)]
     assert drawn[0] == settings("texas", "od-nsd")
