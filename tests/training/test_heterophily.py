@@ -196,6 +196,13 @@ def test_the_file_is_json_with_a_line_per_result(tmp_path):
             '[{"dataset": "d", "model": "m", "settings": {}, "results": [{"split": 0}]}]',
             "its results lack one of split, seed, test",
         ),
+        ('[{"dataset": ["d"], "model": "m", "settings": {}, "results": [%s]}]', "list of groups"),
+        ('[{"dataset": "d", "model": "m", "settings": {}, "results": []}]', "list of groups"),
+        (
+            '[{"dataset": "d", "model": "m", "settings": {}, '
+            '"results": [{"split": 0, "seed": 0, "test": null, "valid": 1, "cpu_seconds": 1}]}]',
+            "its results lack one of split, seed, test",
+        ),
         (
             '[{"dataset": "d", "model": "m", "settings": {}, '
             '"results": [{"trial": 0, "valid": 1, "options": {}}]}]',
@@ -205,6 +212,7 @@ def test_the_file_is_json_with_a_line_per_result(tmp_path):
 )
 def test_a_file_of_something_else_is_refused_and_kept(tmp_path, content, problem):
     path = tmp_path / "results.json"
+    content = content.replace("%s", json.dumps(RUN))
     path.write_text(content)
     with pytest.raises(ValueError, match=rf"results.json.*{problem}"):
         ResultsFile(path).add({"dataset": "d", "model": "m", "settings": {}}, {}, RUN)
