@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import random
 import statistics
 import time
@@ -32,7 +31,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from machine import describe_run
+from machine import describe_run, read_results
 from torch import Tensor
 
 import topodiff as td
@@ -128,7 +127,7 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        content = json.loads(path.read_text()) if path.is_file() else {}
+        content = read_results(path, {})
         self.trials: list[dict[str, Any]] = content.get("trials", [])
         self.points: list[dict[str, Any]] = content.get("points", [])
 
@@ -263,8 +262,7 @@ def main() -> None:
     parser.add_argument("--figure", metavar="PATH", help="draw the file of results")
     options = parser.parse_args()
     if options.figure:
-        points = json.loads(RESULTS.read_text())["points"]
-        figure(points).savefig(options.figure, dpi=85)
+        figure(Results(RESULTS).points).savefig(options.figure, dpi=85)
         return
     torch.set_num_threads(1)
     bench = Bench(RESULTS)
