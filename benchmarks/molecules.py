@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from machine import describe_run, read_results
 
-from topodiff.datasets.molecules import TABLES, load, load_split
+from topodiff.datasets.molecules import GIVEN, TABLES, load, load_split
 from topodiff.molecules import MoleculeTable, Split, random_split, scaffold_split
 from topodiff.training import (
     ModelConfig,
@@ -39,7 +39,6 @@ from topodiff.training.models import MODELS
 
 RESULTS = Path(__file__).parent / "results" / "molecules.json"
 DATASETS = ("esol", "freesolv", "lipophilicity", "bbbp", "clintox", "tox21")
-GIVEN = ("esol", "freesolv", "lipophilicity")
 
 
 def splits_of(name: str) -> list[str]:
