@@ -97,8 +97,9 @@ def blocks(seed: int = 0) -> tuple[td.CellComplex, Tensor]:
 
 
 def split(y: Tensor, seed: int, num_valid: int, num_test: int, per_class: int = 20) -> Masks:
-    """Masks of vertices for training, validation and testing."""
+    """Masks of vertices for training, validation and testing; those without a class are in none."""
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+    order = order[y[order] >= 0]
     train = torch.cat([order[y[order] == c][:per_class] for c in range(int(y.max()) + 1)])
     rest = order[~torch.isin(order, train)]
     parts = train, rest[:num_valid], rest[num_valid : num_valid + num_test]

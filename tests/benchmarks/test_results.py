@@ -94,6 +94,13 @@ def test_splits_that_do_not_exist_are_refused(script, monkeypatch, capsys):
     assert "invalid choice: 'given_7'" in capsys.readouterr().err
 
 
+def test_vertices_without_a_class_are_in_no_split(script):
+    y = torch.arange(90) % 3 - 1
+    masks = script("depth").split(y, 0, 10, 10)
+    assert [int(mask.sum()) for mask in masks] == [40, 10, 10]
+    assert all(bool((y[mask] >= 0).all()) for mask in masks)
+
+
 def test_tables_of_a_size_that_was_never_published(script):
     script("molecules")
     run = {"command": "zinc.py", "processor": "any", "instruction_set": "avx2"}
