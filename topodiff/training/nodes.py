@@ -103,7 +103,8 @@ def fit_nodes(
     name: str = "accuracy",
     on_epoch: Callable[[Record], None] | None = None,
 ) -> NodeFitted:
-    """Train ``model(complex) -> (n_0, classes)`` with cross entropy; keep the best epoch's weights.
+    """Train ``model(complex) -> (n_0, classes)`` with cross entropy, and the regularisers of a
+    :class:`topodiff.nn.ContinuousModel`; keep the best epoch's weights.
 
     Training runs on the device of the model. All random generators are seeded.
 
@@ -135,6 +136,8 @@ def fit_nodes(
         y.long().to(device),
         *(mask.nonzero().flatten().to(device) for mask in (train, valid)),
     )
+    if isinstance(model, ContinuousModel):
+        model.end = None  # that of an earlier fit
     groups = parameter_groups(model, config)
     optimizer = OPTIMIZERS[config.optimizer](groups, lr=config.learning_rate)
     history: list[Record] = []
@@ -223,6 +226,8 @@ def _step(
     outputs = model(complex)
     check_outputs(outputs, len(y), classes)
     loss = F.cross_entropy(outputs.index_select(0, train), y[train])
+    if isinstance(model, ContinuousModel) and model.penalty is not None:
+        loss = loss + model.penalty
     if not torch.isfinite(loss):
         raise NonFiniteError(
             f"the loss is {loss.item()} in epoch {epoch}; lower the learning rate "
