@@ -25,15 +25,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import describe_run
-from molecules import DATASETS, make_split, splits_of
+from machine import describe_run, read_results
+from molecules import DATASETS, SPLITS, make_split, splits_of
 
 from topodiff.datasets.molecules import TABLES, load
 from topodiff.training import Targets, evaluate
 from topodiff.training.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "chemprop.json"
-SPLITS = splits_of("esol")  # of which other data sets have some
 
 
 def cpu_seconds() -> float:
@@ -87,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--chemprop", required=True, help="its command")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
-    parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS)
     parser.add_argument("--seeds", type=int, default=1, help="random splits")
     parser.add_argument("--descriptors", action="store_true", help="also RDKit's")
     parser.add_argument("--members", type=int, default=1, help="models of an ensemble")
@@ -95,11 +94,9 @@ def main() -> None:
     extras = ["--molecule-featurizers", "rdkit_2d"] * options.descriptors
     extras += ["--ensemble-size", str(options.members)] * (options.members > 1)
     kind = {"descriptors": options.descriptors, "members": options.members}
-    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    records = read_results(RESULTS, [])
     done = {(r["dataset"], r["split"], r["seed"], r["descriptors"], r["members"]) for r in records}
-    for name, split, seed in product(
-        options.datasets, options.splits or SPLITS, range(options.seeds)
-    ):
+    for name, split, seed in product(options.datasets, options.splits, range(options.seeds)):
         if (name, split, seed, *kind.values()) in done or split not in splits_of(name):
             continue
         if seed and split != "random":

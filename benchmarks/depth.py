@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import random
 import statistics
 import time
@@ -32,7 +31,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from machine import describe_run
+from machine import describe_run, read_results
 from torch import Tensor
 
 import topodiff as td
@@ -98,8 +97,9 @@ def blocks(seed: int = 0) -> tuple[td.CellComplex, Tensor]:
 
 
 def split(y: Tensor, seed: int, num_valid: int, num_test: int, per_class: int = 20) -> Masks:
-    """Masks of vertices for training, validation and testing."""
+    """Masks of vertices for training, validation and testing; those without a class are in none."""
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(seed))
+    order = order[y[order] >= 0]
     train = torch.cat([order[y[order] == c][:per_class] for c in range(int(y.max()) + 1)])
     rest = order[~torch.isin(order, train)]
     parts = train, rest[:num_valid], rest[num_valid : num_valid + num_test]
@@ -128,7 +128,7 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        content = json.loads(path.read_text()) if path.is_file() else {}
+        content = read_results(path, {})
         self.trials: list[dict[str, Any]] = content.get("trials", [])
         self.points: list[dict[str, Any]] = content.get("points", [])
 
@@ -263,8 +263,7 @@ def main() -> None:
     parser.add_argument("--figure", metavar="PATH", help="draw the file of results")
     options = parser.parse_args()
     if options.figure:
-        points = json.loads(RESULTS.read_text())["points"]
-        figure(points).savefig(options.figure, dpi=85)
+        figure(Results(RESULTS).points).savefig(options.figure, dpi=85)
         return
     torch.set_num_threads(1)
     bench = Bench(RESULTS)

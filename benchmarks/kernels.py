@@ -13,7 +13,6 @@ measured; those that are there are not measured again, but for those with ``--on
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import torch
 from kernel_peers import CASES, Case, Problem, make_problem
-from machine import describe_run
+from machine import describe_run, read_results
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -156,7 +155,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     budget = 0.02 if options.quick else 0.2
-    found = json.loads(RESULTS.read_text()) if RESULTS.exists() and not options.quick else {}
+    found = {} if options.quick else read_results(RESULTS, {})
     rows, limits = found.get("rows", []), found.get("bandwidth", [])
     for nnz, channels in QUICK if options.quick else SIZES:
         here = {"entries": nnz, "channels": channels}

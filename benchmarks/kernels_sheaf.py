@@ -18,7 +18,6 @@ again.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -37,7 +36,7 @@ from kernels_sheaf_peers import (
     random_edges,
     reorder,
 )
-from machine import describe_run
+from machine import describe_run, read_results
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -170,7 +169,7 @@ def main() -> None:
     if options.only:
         sizes = [tuple(only) for only in options.only]
     console = Console(width=120)
-    rows = [] if options.quick or not RESULTS.exists() else json.loads(RESULTS.read_text())["rows"]
+    rows = [] if options.quick else read_results(RESULTS, {"rows": []})["rows"]
     for kind in EDGES:
         reordered = reorder(n, EDGES[kind](n, m))
         for size in sizes:

@@ -36,6 +36,7 @@ from rdkit import Chem
 import topodiff as td
 from topodiff.molecules import LiftSettings, lift_many
 from topodiff.molecules.reference import induced_cycles
+from topodiff.training.files import write_json
 
 sys.path.insert(0, str(Path(__file__).parent))
 import liftings_clique
@@ -151,7 +152,7 @@ def main() -> None:
     parser.add_argument("--only", choices=("molecules", "cliques"))
     args = parser.parse_args()
     torch.set_num_threads(1)
-    results = json.loads(RESULTS.read_text()) if args.only and RESULTS.is_file() else {}
+    results = machine.read_results(RESULTS, {}) if args.only else {}
     if args.only != "cliques":
         results["molecules"] = molecules(args.molecules, args.repeats)
     if args.only != "molecules":
@@ -159,9 +160,7 @@ def main() -> None:
     results["run"] = machine.describe_run()
     print(json.dumps(results, indent=2))
     RESULTS.parent.mkdir(exist_ok=True)
-    temporary = RESULTS.with_suffix(".tmp")
-    temporary.write_text(json.dumps(results, indent=2) + "\n")
-    os.replace(temporary, RESULTS)
+    write_json(RESULTS, results)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from machine import describe_run
+from machine import describe_run, read_results
 
-from topodiff.datasets.molecules import TABLES, load, load_split
+from topodiff.datasets.molecules import GIVEN, TABLES, load, load_split
 from topodiff.molecules import MoleculeTable, Split, random_split, scaffold_split
 from topodiff.training import (
     ModelConfig,
@@ -40,12 +39,14 @@ from topodiff.training.models import MODELS
 
 RESULTS = Path(__file__).parent / "results" / "molecules.json"
 DATASETS = ("esol", "freesolv", "lipophilicity", "bbbp", "clintox", "tox21")
-GIVEN = ("esol", "freesolv", "lipophilicity")
 
 
 def splits_of(name: str) -> list[str]:
     """Names of the splits of a data set."""
     return [f"given_{k}" for k in range(3) if name in GIVEN] + ["random", "scaffold"]
+
+
+SPLITS = splits_of("esol")  # of which other data sets have some
 
 
 def make_split(name: str, split: str, seed: int, table: MoleculeTable) -> Split:
@@ -88,7 +89,7 @@ def main() -> None:
     """Do the runs that are asked for and not there yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
-    parser.add_argument("--splits", nargs="+", help="given_0, ..., random, scaffold")
+    parser.add_argument("--splits", nargs="+", choices=SPLITS, help="by default all")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--members", type=int, default=3, help="models of an ensemble")
     parser.add_argument("--model", choices=MODELS, default="cin")
@@ -114,7 +115,8 @@ def main() -> None:
 
 def read(results: Path) -> list[dict[str, Any]]:
     """The runs that are there (read anew each time: another process may write, too)."""
-    return json.loads(results.read_text()) if results.exists() else []
+    found: list[dict[str, Any]] = read_results(results, [])
+    return found
 
 
 def done(results: Path) -> set[tuple[Any, ...]]:

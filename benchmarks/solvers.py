@@ -4,8 +4,8 @@
 
 ``dx/dt = -L x`` for the combinatorial Laplacian, float64, 4 channels, one thread. Stiff: weights
 over four orders of magnitude and a time that is long for most of them. The mesh is the Delaunay
-triangulation of uniform points in the unit square (seed 0); cora is read from the folder
-TOPODIFF_MIRROR and left out without it.
+triangulation of uniform points in the unit square (seed 0); cora is left out where the data set is
+not at hand.
 
 Errors are ``|x - reference| / |x0|``. The reference is Chebyshev's expansion to 1e-13, checked
 against Lanczos's process to 1e-13 (``reference_gap``), which is the reference for Chebyshev's own
@@ -14,8 +14,8 @@ seconds, median over the repeats; slow solvers run once, and those that would ta
 ``--budget`` applications are left out and said to be. The peer is scipy's expm_multiply on the
 same matrix in CSR. All find their matrix made: what ours takes is ``assembly_seconds``.
 
-Writes benchmarks/results/solvers.json after each case, with the command that made it; with --quick
-a mesh of 2,000 vertices, and nothing written.
+Writes benchmarks/results/solvers.json after each case, with the command that made it, beside the
+cases that are there; with --quick a mesh of 2,000 vertices, and nothing written.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import statistics
 import sys
 import time
@@ -38,6 +37,7 @@ import torch
 from torch import Tensor
 
 import topodiff as td
+from topodiff.datasets import DownloadError, load_nodes
 from topodiff.operators import GraphLaplacian
 from topodiff.solvers import largest_stable_step
 from topodiff.solvers.assembled import Assembled
@@ -77,14 +77,11 @@ def mesh(num_vertices: int) -> td.CellComplex:
 
 def cora() -> td.CellComplex | None:
     """The graph of cora, undirected, without loops."""
-    folder = os.environ.get("TOPODIFF_MIRROR")
-    if not folder:
-        print("cora is left out: set TOPODIFF_MIRROR to the folder of data sets")
+    try:
+        return load_nodes("cora").complex
+    except DownloadError as error:
+        print(f"cora is left out: {error}")
         return None
-    data = np.load(Path(folder) / "node" / "cora.npz", allow_pickle=False)
-    edges = np.sort(data["edge_index"].astype(np.int64), 0)
-    edges = np.unique(edges[:, edges[0] != edges[1]], axis=1)
-    return td.CellComplex.from_edges(int(data["num_nodes"]), torch.from_numpy(edges))
 
 
 def case(complex: td.CellComplex, stiff: bool) -> tuple[GraphLaplacian, Tensor, float]:
@@ -234,7 +231,7 @@ def main() -> None:
         domains["mesh"] = mesh(2000 if args.quick else 100_000)
     if args.only != "mesh":
         domains["cora"] = cora()
-    results = json.loads(RESULTS.read_text()) if args.only and RESULTS.is_file() else {}
+    results = {} if args.quick else machine.read_results(RESULTS, {})
     for name, complex in domains.items():
         for kind in ("mild", "stiff") if complex is not None else ():
             print(f"{name}, {kind}: solver, error, applications, CPU seconds")

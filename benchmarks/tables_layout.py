@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from machine import read_results
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -30,5 +31,4 @@ def command(run: dict[str, Any]) -> str:
 
 def read(name: str) -> Any:
     """The results of that name, or None."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_results(RESULTS / f"{name}.json", None)

@@ -7,12 +7,13 @@ All arguments are the example's. A stopped run goes on when the command is given
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-from machine import describe_run
+from machine import describe_run, read_results
 
 from topodiff.training.files import write_json
 
@@ -21,15 +22,15 @@ HERE = Path(__file__).parent
 
 def main() -> None:
     """Run the example, then add its result to those of other sizes and seeds."""
-    arguments = sys.argv[1:]
-    if "--out" not in arguments:
-        sys.exit("say where checkpoints go: --out FOLDER")
-    out = Path(arguments[arguments.index("--out") + 1])
-    example = HERE.parent / "examples" / "zinc_cin.py"
-    subprocess.run([sys.executable, str(example), *arguments], check=True)
-    record = json.loads((out / "result.json").read_text())
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--out", type=Path, required=True, help="where checkpoints go")
+    options, arguments = parser.parse_known_args()
     results = HERE / "results" / "zinc.json"
-    others = json.loads(results.read_text()) if results.exists() else []
+    others = read_results(results, [])
+    example = [sys.executable, HERE.parent / "examples" / "zinc_cin.py", "--out", options.out]
+    if subprocess.run([*example, *arguments]).returncode:
+        sys.exit("the example failed, see above: nothing was added")
+    record = json.loads((options.out / "result.json").read_text())
     same = (record["model"], record["config"])
     others = [r for r in others if (r["model"], r["config"]) != same]
     write_json(results, [*others, {**record, "run": describe_run()}])

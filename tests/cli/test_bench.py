@@ -111,6 +111,8 @@ def test_names_are_whole_in_a_narrow_terminal():
         (["--models", "gcnn"], "did you mean gcn"),
         (["--splits", "0"], "splits must be a whole number >= 1, got 0"),
         (["--datasets", "texas", "--splits", "11"], "splits 0 to 9, got 10"),
+        (["--datasets", "--splits", "1"], "'--datasets' requires an argument"),
+        (["--datasets", "texas", "--models"], "'--models' requires an argument"),
         (["--out", "/nowhere/results.json"], "names a file in a folder that exists"),
     ],
 )

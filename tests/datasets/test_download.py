@@ -197,5 +197,11 @@ def test_a_damaged_mirror_is_reported(source, monkeypatch):
     monkeypatch.setenv("TOPODIFF_MIRROR", str(source.parent))
     assert download.from_mirror("source.csv", sha(source)) == source
     assert download.from_mirror("other.csv") is None
-    with pytest.raises(DownloadError, match="is damaged"):
+    with pytest.raises(DownloadError, match=r"is damaged.*: replace it, or unset TOPODIFF_MIRROR"):
         download.from_mirror("source.csv", "00")
+
+
+def test_a_mirror_that_is_not_there_is_reported(source, monkeypatch):
+    monkeypatch.setenv("TOPODIFF_MIRROR", str(source))
+    with pytest.raises(DownloadError, match=r"source\.csv, which is no folder: correct"):
+        download.from_mirror("a.csv")

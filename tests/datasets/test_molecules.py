@@ -78,6 +78,24 @@ def test_without_mirror(monkeypatch):
         load_split("esol", 0)
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "problem"),
+    [("bbbp", 0, "name must be one of esol, freesolv, lipophilicity"), ("esol", 3, "from 0 to 2")],
+)
+def test_splits_that_do_not_exist(name, number, problem):
+    with pytest.raises(ValueError, match=problem):
+        load_split(name, number)
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"train": []}'])
+def test_a_damaged_split_is_named(tmp_path, monkeypatch, content):
+    monkeypatch.setenv("TOPODIFF_MIRROR", str(tmp_path))
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / "esol_0.json").write_text(content)
+    with pytest.raises(DownloadError, match=r"esol_0\.json is damaged .*: replace it"):
+        load_split("esol", 0)
+
+
 def test_splits(mirror):
     split = load_split("esol", 1)
     assert sorted([*split.train, *split.val, *split.test]) == list(range(1128))

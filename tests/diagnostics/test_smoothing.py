@@ -43,6 +43,9 @@ def test_rates_leave_out_what_is_rounding():
     energies = torch.tensor([1.0, 0.1, 0.01, 0.0, 1e-40, torch.nan])
     assert abs(decay_rate(energies, times) - 2.302585) < 1e-5
     assert decay_rate([2.0, 2.0], [0.0, 1.0]) == 0.0
+    assert abs(decay_rate([1.0, 1e-12, 1e-24], [0, 1, 2]) - 27.631021) < 1e-5  # lists are double
+    with pytest.raises(ValueError, match="times must be finite"):
+        decay_rate([1.0, 0.1, 0.01], [0.0, 1.0, torch.nan])
     with pytest.raises(ValueError, match="as many"):
         decay_rate([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="positive energies at two times"):

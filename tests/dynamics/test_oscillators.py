@@ -89,6 +89,8 @@ def test_parameters_that_change_halfway(solver):
 def test_parameters_that_do_not_fit():
     x, laplacian, zero = randn(8, 2), GraphLaplacian(GRAPH), torch.zeros((), dtype=F64)
     assert Wave(laplacian, speed=torch.ones(1, dtype=F64)).energy(x, x).shape == ()
+    moving, steady = Wave(laplacian, speed=lambda t: t), Wave(laplacian, speed=0.3)
+    torch.testing.assert_close(moving.energy(x, x, 0.3), steady.energy(x, x), rtol=1e-14, atol=0)
     with pytest.raises(ValueError, match=r"the speed must be one number, got \(8, 1\)"):
         Wave(laplacian, speed=randn(8, 1)).acceleration(zero, x, x)
     for name in ("alpha", "gamma"):

@@ -51,10 +51,21 @@ def test_isolated_vertices():
     assert bool(deepwalk(K, 2, steps=3).isfinite().all())
 
 
-@pytest.mark.parametrize("options", [{"dim": 0}, {"dim": 2, "window": 20}, {"dim": 2, "steps": 0}])
-def test_sizes_are_checked(options):
-    with pytest.raises(ValueError, match="window is less than length"):
-        deepwalk(td.from_networkx(nx.path_graph(3)), **options)
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"dim": 0}, "dim must be a whole number >= 1, got 0"),
+        ({"dim": 2.5}, "dim must be a whole number >= 1, got 2.5"),
+        ({"dim": 2, "window": 20}, "length must be a whole number >= 21, got 20"),
+        ({"dim": 2, "steps": 0}, "steps must be a whole number >= 1"),
+    ],
+)
+def test_sizes_are_checked(options, problem):
+    path = td.from_networkx(nx.path_graph(3))
+    with pytest.raises(ValueError, match=problem):
+        deepwalk(path, **options)
+    with pytest.raises(ValueError, match="length must be a whole number >= 1, got 0"):
+        random_walks(path, torch.arange(3), 0)
 
 
 def test_in_any_mode_and_on_no_vertices():

@@ -194,6 +194,8 @@ def test_roc_auc(data):
     assert fitted.valid > 0.9
     with pytest.raises(ValueError, match="both, on the validation"):
         fit_nodes(NodeMLP(3, 8, 2), K, two, train, valid & (y == 1), FAST, name="roc_auc")
+    with pytest.raises(ValueError, match="both, on the vertices of the mask"):
+        evaluate_nodes(fitted.model, K, two, valid & (y == 1), "roc_auc")
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -272,6 +274,7 @@ def test_evaluation_checks_as_well(data):
         ({"learning_rate": float("nan")}, "not negative"),
         ({"learning_rate": float("inf")}, "not negative"),
         ({"decays": {"a": -1.0}}, "not negative"),
+        ({"seed": 2**63}, "seed must be a whole number from 0 to"),
         ({"ends": (1.0, 1.0)}, "positive and rise"),
         ({"ends": (0.0, 1.0)}, "positive and rise"),
     ],
@@ -291,3 +294,14 @@ def test_divergence_is_reported(data):
     config = NodeFitConfig(epochs=50, learning_rate=1e30, weight_decay=0.0)
     with pytest.raises(NonFiniteError, match="lower the learning rate"):
         fit_nodes(NodeMLP(3, 8, 3, num_layers=3), K, y, train, valid, config)
+
+
+def test_an_infinite_validation_loss_is_no_better_than_others(data):
+    class Extreme(NodeMLP):
+        def forward(self, complex):
+            outputs = super().forward(complex)
+            return outputs if self.training else 3e38 * torch.tensor([1.0, -1.0, 1.0]) + 0 * outputs
+
+    K, y, train, valid, _ = data
+    fitted = fit_nodes(Extreme(3, 8, 3), K, y, train, valid, FAST)
+    assert (fitted.best_epoch, fitted.history[0]["valid_loss"]) == (1, float("inf"))

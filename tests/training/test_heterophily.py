@@ -196,6 +196,13 @@ def test_the_file_is_json_with_a_line_per_result(tmp_path):
             '[{"dataset": "d", "model": "m", "settings": {}, "results": [{"split": 0}]}]',
             "its results lack one of split, seed, test",
         ),
+        ('[{"dataset": ["d"], "model": "m", "settings": {}, "results": [%s]}]', "list of groups"),
+        ('[{"dataset": "d", "model": "m", "settings": {}, "results": []}]', "list of groups"),
+        (
+            '[{"dataset": "d", "model": "m", "settings": {}, '
+            '"results": [{"split": 0, "seed": 0, "test": null, "valid": 1, "cpu_seconds": 1}]}]',
+            "its results lack one of split, seed, test",
+        ),
         (
             '[{"dataset": "d", "model": "m", "settings": {}, '
             '"results": [{"trial": 0, "valid": 1, "options": {}}]}]',
@@ -205,6 +212,7 @@ def test_the_file_is_json_with_a_line_per_result(tmp_path):
 )
 def test_a_file_of_something_else_is_refused_and_kept(tmp_path, content, problem):
     path = tmp_path / "results.json"
+    content = content.replace("%s", json.dumps(RUN))
     path.write_text(content)
     with pytest.raises(ValueError, match=rf"results.json.*{problem}"):
         ResultsFile(path).add({"dataset": "d", "model": "m", "settings": {}}, {}, RUN)
@@ -250,6 +258,16 @@ def test_tuning(toy, tmp_path):
     assert group["results"][0]["options"] == FAST
     assert all("test" not in r for r in group["results"])
     assert best_trial("texas", "mlp", out)["valid"] == max(r["valid"] for r in group["results"])
+
+
+def test_trials_whose_loss_is_not_finite_are_noted(toy, tmp_path):
+    _, _, fast = toy
+    search = dataclasses.replace(SEARCH, benchmark=fast, space=lambda model: {})
+    search = dataclasses.replace(search, base=lambda model: FAST | {"learning_rate": 1e38})
+    search.tune("texas", "mlp", 1, tmp_path / "tuning.json")
+    ((result,),) = [g["results"] for g in ResultsFile(tmp_path / "tuning.json", TRIALS).groups()]
+    assert result["valid"] == 0
+    assert "lower the learning rate" in result["failed"]
 
 
 def test_draws():

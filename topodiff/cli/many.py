@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from typer.core import TyperCommand
@@ -19,9 +20,11 @@ def many_values(*options: str) -> type[TyperCommand]:
         def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
             spread: list[str] = []
             current = ""
-            for word in args:
+            for word, after in pairwise([*args, "-"]):
                 if word.startswith("-"):
                     current = word if word in options else ""
+                    if current and after.startswith("-"):
+                        ctx.fail(f"Option {word!r} requires an argument.")
                     if current:
                         continue
                 elif current:

@@ -27,8 +27,16 @@ class DownloadError(OSError):
 
 
 def mirror() -> Path | None:
-    """The folder named by ``TOPODIFF_MIRROR``, which holds data sets in the library's own form."""
+    """The folder named by ``TOPODIFF_MIRROR``, which holds data sets in the library's own form.
+
+    Raises:
+        DownloadError: there is no such folder.
+    """
     path = os.environ.get("TOPODIFF_MIRROR")
+    if path and not Path(path).is_dir():
+        raise DownloadError(
+            f"TOPODIFF_MIRROR names {path}, which is no folder: correct or unset it"
+        )
     return Path(path) if path else None
 
 
@@ -36,13 +44,16 @@ def from_mirror(name: str, sha256: str | None = None) -> Path | None:
     """The file of that name in the mirror, or None if there is no mirror or not this file.
 
     Raises:
-        DownloadError: if its checksum is not ``sha256``.
+        DownloadError: if its checksum is not ``sha256``, or the mirror is no folder.
     """
     root = mirror()
     if root is None or not (root / name).is_file():
         return None
     if sha256 is not None and (found := checksum(root / name)) != sha256:
-        raise DownloadError(f"{root / name} is damaged: sha256 is {found}, expected {sha256}")
+        raise DownloadError(
+            f"{root / name} is damaged (sha256 is {found}, expected {sha256}): replace it, or "
+            "unset TOPODIFF_MIRROR"
+        )
     return root / name
 
 

@@ -17,7 +17,9 @@ import torch
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.build import edge_boundary
+from topodiff.complexes.integers import whole_number
 from topodiff.datasets.download import DownloadError, fetch, from_mirror, mirror
+from topodiff.kernels.checks import check_choice
 from topodiff.liftings import RingLifting
 from topodiff.molecules import MoleculeTable, Split, read_table
 
@@ -68,6 +70,8 @@ _MIRRORED = {
     "tox21": "e84b3aaa467078d3b54d1eb0f6fa84904185b186a60a55fe527fe1d5fc1390b0",
     "hiv": "b3e13e71dac2e4bce716993426df13e89cb2f6ed21311cf26b2b4bd85bf040c3",
 }
+
+GIVEN = ("esol", "freesolv", "lipophilicity")  # tables of which there are fixed splits
 
 
 class ZincFile(NamedTuple):
@@ -120,15 +124,24 @@ def load_split(name: str, number: int) -> Split:
     """Random 80/10/10 split 0, 1 or 2 of esol, freesolv or lipophilicity, from the mirror.
 
     Numbers are rows of the table, which are molecules too, as all rows of these can be read.
+
+    Raises:
+        ValueError: for another name or number.
+        DownloadError: if the mirror does not hold the split, or a damaged one.
     """
+    check_choice("name", name, GIVEN)
+    whole_number("number", number, 0, 2)
     path = from_mirror(f"splits/{name}_{number}.json")
     if path is None:
         raise DownloadError(
             f"there is no splits/{name}_{number}.json: name a folder that holds the data sets in "
             f"TOPODIFF_MIRROR (now {mirror() or 'none'}), or take random_split"
         )
-    parts = json.loads(path.read_text())
-    return Split(parts["train"], parts["val"], parts["test"])
+    try:
+        parts = json.loads(path.read_text())
+        return Split(parts["train"], parts["val"], parts["test"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DownloadError(f"{path} is damaged ({error}): replace it in the mirror") from None
 
 
 def load_zinc(split: str, max_ring_size: int = 18) -> CellComplex:

@@ -30,7 +30,7 @@ def heat_kernel_signature(operator: LinearOperator, times: Sequence[float] | Ten
     Raises:
         ValueError: for another operator, or times that are negative or not finite.
     """
-    t = torch.as_tensor(times, device=operator.device).to(operator._any_dtype())
+    t = torch.as_tensor(times, dtype=operator._any_dtype(), device=operator.device)
     if t.dim() != 1 or not bool(((t >= 0) & t.isfinite()).all()):
         raise ValueError(f"times must be a vector of finite numbers >= 0, got {times}")
     n = operator.shape[0]

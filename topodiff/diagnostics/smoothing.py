@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,17 +40,19 @@ def decay_rate(energies: Tensor | Sequence[float], times: Tensor | Sequence[floa
     left out.
 
     Raises:
-        ValueError: fewer than two energies are left, or they are not as many as the times.
+        ValueError: fewer than two energies are left, they are not as many as the times, or these
+            are not finite.
     """
-    e = torch.as_tensor(energies).detach()
+    e, t = _vector(energies), _vector(times).double()
     # of squares rounding leaves eps^2 of the largest, and somewhat more where states have a mean
     cut = torch.finfo(e.dtype if e.is_floating_point() else torch.float64).eps ** 1.5
     e = e.double()
-    t = torch.as_tensor(times).detach().double()
     if e.shape != t.shape or e.dim() != 1:
         raise ValueError(
             f"energies and times must be as many, got shapes {tuple(e.shape)} and {tuple(t.shape)}"
         )
+    if not bool(t.isfinite().all()):
+        raise ValueError("times must be finite")
     kept = e.isfinite() & (e > cut * e.nan_to_num(0.0).max().clamp(min=0)) if len(e) else e > 0
     e, t = e[kept].log(), t[kept]
     if len(e) < 2 or float(t.var()) == 0:
@@ -58,6 +61,11 @@ def decay_rate(energies: Tensor | Sequence[float], times: Tensor | Sequence[floa
         )
     t = t - t.mean()
     return -float((t * e).sum() / t.square().sum())
+
+
+def _vector(values: Tensor | Sequence[float]) -> Tensor:
+    """As a tensor; numbers of Python keep their precision."""
+    return torch.as_tensor(values if isinstance(values, Tensor) else np.asarray(values)).detach()
 
 
 def mean_average_distance(complex: CellComplex, x: Tensor) -> Tensor:

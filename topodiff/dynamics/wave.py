@@ -65,7 +65,8 @@ class Wave(Law):
     def energy(self, x: Tensor, v: Tensor, t: float | Tensor = 0.0) -> Tensor:
         """H, a number; with the speed at time t."""
         potential = QuadraticEnergy(self.operator).value(x)
-        return 0.5 * v.square().sum() + self._stiffness(torch.as_tensor(t)) * potential
+        stiffness = self._stiffness(torch.as_tensor(t, dtype=v.dtype))
+        return 0.5 * v.square().sum() + stiffness * potential
 
     def _stiffness(self, t: Tensor) -> float | Tensor:
         """``c(t)^2``."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from topodiff.complexes import CellComplex
 from topodiff.complexes.incidence import count_to_ptr
+from topodiff.complexes.integers import whole_number
 
 
 def random_walks(
@@ -21,7 +22,11 @@ def random_walks(
     Args:
         start: (walks,) first vertices.
         length: number of vertices.
+
+    Raises:
+        ValueError: for a length below 1.
     """
+    whole_number("length", length, 1)
     tail, head = complex.edge_index
     row, order = torch.cat([tail, head]).sort(stable=True)
     neighbor, ptr = torch.cat([head, tail])[order], count_to_ptr(row, complex.num_cells(0))
@@ -69,13 +74,11 @@ def deepwalk(
         seed: positions depend on the graph and this alone.
 
     Raises:
-        ValueError: for sizes that are not positive, or a window that no walk spans.
+        ValueError: for sizes that are no whole numbers from 1 on, or a window that no walk spans.
     """
-    if min(dim, steps, window) < 1 or window >= length:
-        raise ValueError(
-            f"dim, steps and window are at least 1 and window is less than length; got {dim}, "
-            f"{steps}, {window} and {length}"
-        )
+    for name, value in (("dim", dim), ("steps", steps), ("window", window)):
+        whole_number(name, value, 1)
+    whole_number("length", length, window + 1)
     if complex.num_complexes != 1:
         options: dict[str, Any] = {
             "length": length,

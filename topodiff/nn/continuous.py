@@ -57,8 +57,8 @@ class ContinuousModel(nn.Module):
 
     Attributes:
         end: where the diffusion ends in evaluation, T if None; training always ends at T.
-        penalty: of the last forward pass in training, to be added to the loss; None if there is
-            none, and in copies.
+        penalty: of the last forward pass in training, to be added to the loss, as ``fit_nodes``
+            does; None if there is none, and in copies.
         solution: of the last forward pass, without its states: times, work, status.
     """
 

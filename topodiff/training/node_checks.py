@@ -36,6 +36,12 @@ def check_nodes(complex: CellComplex, y: Tensor, masks: Mapping[str, Tensor], na
             raise ValueError(f"y is negative at a vertex of {what}: leave it out of the mask")
 
 
+def check_classes(y: Tensor, name: str, where: str) -> None:
+    """ValueError unless the classes ``y`` define the metric ``name``."""
+    if name == "roc_auc" and set(y.tolist()) != {0, 1}:
+        raise ValueError(f"roc_auc needs the classes 0 and 1, and both, on {where}")
+
+
 def check_outputs(outputs: Tensor, vertices: int, classes: int) -> None:
     """ValueError unless ``outputs`` are (vertices, classes), or of more classes."""
     if outputs.ndim != 2 or len(outputs) != vertices or outputs.shape[1] < classes:

@@ -18,10 +18,10 @@ from topodiff.complexes.integers import whole_number
 from topodiff.kernels.checks import check_choice
 from topodiff.nn import ContinuousModel
 from topodiff.training import checkpoint
-from topodiff.training.config import check_number
+from topodiff.training.config import MAX_SEED, check_number
 from topodiff.training.inference import device_of
 from topodiff.training.metrics import metric
-from topodiff.training.node_checks import check_nodes, check_outputs
+from topodiff.training.node_checks import check_classes, check_nodes, check_outputs
 from topodiff.training.run import NonFiniteError, Record
 
 SELECT = ("loss", "metric")
@@ -66,8 +66,9 @@ class NodeFitConfig:
     def __post_init__(self) -> None:
         check_choice("select", self.select, SELECT)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        for name, least in (("epochs", 1), ("patience", 0), ("seed", 0)):
+        for name, least in (("epochs", 1), ("patience", 0)):
             whole_number(name, getattr(self, name), least)
+        whole_number("seed", self.seed, 0, MAX_SEED)
         for value in (self.learning_rate, self.weight_decay, *self.decays.values()):
             if not 0 <= check_number("a learning rate or weight decay", value) < math.inf:
                 raise ValueError(
@@ -102,7 +103,8 @@ def fit_nodes(
     name: str = "accuracy",
     on_epoch: Callable[[Record], None] | None = None,
 ) -> NodeFitted:
-    """Train ``model(complex) -> (n_0, classes)`` with cross entropy; keep the best epoch's weights.
+    """Train ``model(complex) -> (n_0, classes)`` with cross entropy, and the regularisers of a
+    :class:`topodiff.nn.ContinuousModel`; keep the best epoch's weights.
 
     Training runs on the device of the model. All random generators are seeded.
 
@@ -123,8 +125,7 @@ def fit_nodes(
     """
     config = config or NodeFitConfig()
     check_nodes(complex, y, {"train": train, "valid": valid}, name)
-    if name == "roc_auc" and set(y[valid].tolist()) != {0, 1}:
-        raise ValueError("roc_auc needs the classes 0 and 1, and both, on the validation vertices")
+    check_classes(y[valid], name, "the validation vertices")
     if config.ends and not isinstance(model, ContinuousModel):
         raise TypeError(f"{type(model).__name__} is not a model in continuous time: it has no ends")
     checkpoint.seed_everything(config.seed)
@@ -135,6 +136,8 @@ def fit_nodes(
         y.long().to(device),
         *(mask.nonzero().flatten().to(device) for mask in (train, valid)),
     )
+    if isinstance(model, ContinuousModel):
+        model.end = None  # that of an earlier fit
     groups = parameter_groups(model, config)
     optimizer = OPTIMIZERS[config.optimizer](groups, lr=config.learning_rate)
     history: list[Record] = []
@@ -150,7 +153,7 @@ def fit_nodes(
         if on_epoch:
             on_epoch(record)
         score = _score(record, config)
-        if score < best["score"]:
+        if epoch == 1 or score < best["score"]:  # even the first loss may be infinite
             weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
             best = {**record, "score": score, "model": weights}
         elif config.patience and epoch - best["epoch"] >= config.patience:
@@ -173,6 +176,7 @@ def evaluate_nodes(
         ValueError: as :func:`fit_nodes`.
     """
     check_nodes(complex, y, {"the mask": mask}, name)
+    check_classes(y[mask], name, "the vertices of the mask")
     device, training = device_of(model), model.training
     complex = complex if complex.device == device else complex.to(device)
     where = mask.nonzero().flatten().to(device)
@@ -222,6 +226,8 @@ def _step(
     outputs = model(complex)
     check_outputs(outputs, len(y), classes)
     loss = F.cross_entropy(outputs.index_select(0, train), y[train])
+    if isinstance(model, ContinuousModel) and model.penalty is not None:
+        loss = loss + model.penalty
     if not torch.isfinite(loss):
         raise NonFiniteError(
             f"the loss is {loss.item()} in epoch {epoch}; lower the learning rate "

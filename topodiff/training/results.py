@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ from topodiff.training.files import locked, write_text
 
 Group = dict[str, Any]
 # kind of results -> what each must say; runs and trials do not stand in one file
-KINDS = {
-    "runs": ("split", "seed", "test", "valid", "cpu_seconds"),
-    "trials of --tune": ("trial", "valid", "options"),
+KINDS: dict[str, dict[str, type]] = {
+    "runs": dict.fromkeys(("split", "seed", "test", "valid", "cpu_seconds"), Real),
+    "trials of --tune": {"trial": Real, "valid": Real, "options": dict},
 }
 RUNS, TRIALS = KINDS
 
@@ -54,7 +55,8 @@ class ResultsFile:
                 raise ValueError(
                     f"{self.path} holds {kind}, these are {self.kind}: name another file"
                 )
-        if not all(name in result for name in KINDS[self.kind] for result in results):
+        wanted = KINDS[self.kind].items()
+        if not all(isinstance(r.get(name), holds) for r in results for name, holds in wanted):
             raise self._foreign(f"its results lack one of {', '.join(KINDS[self.kind])}")
         return groups
 
@@ -96,7 +98,10 @@ def _is_group(group: Any) -> bool:
     return (
         isinstance(group, dict)
         and {"dataset", "model", "settings", "results"} <= group.keys()
+        and isinstance(group["dataset"], str)
+        and isinstance(group["model"], str)
         and isinstance(group["results"], list)
+        and len(group["results"]) > 0
         and all(isinstance(result, dict) for result in group["results"])
     )
 

@@ -20,7 +20,7 @@ from typing import Any
 from topodiff.training.machine import describe_run
 from topodiff.training.node_benchmark import NodeBenchmark, Options
 from topodiff.training.results import TRIALS, ResultsFile
-from topodiff.training.run import Record
+from topodiff.training.run import NonFiniteError, Record
 
 SMALL = 1000  # vertices
 
@@ -75,7 +75,7 @@ class Search:
                 self.benchmark.train(data, model, 0, k, options, on_epoch) for k in range(splits)
             )
             valid, failed = statistics.mean(fit.valid for fit in fits), {}
-        except RuntimeError as error:  # some draws blow up
+        except (RuntimeError, NonFiniteError) as error:  # some draws blow up
             valid, failed = 0.0, {"failed": str(error)}
         result = {
             "trial": trial,
