@@ -140,7 +140,7 @@ class HodgeLaplacian(Laplacian):
         dtype = _checked_dtype(complex, given)
         if normalized == "random_walk":
             given = _random_walk_weights(complex, rank)
-        super().__init__(complex, rank, given, normalized is True, dtype)
+        super().__init__(complex, rank, given, bool(normalized) and normalized != "random_walk", dtype)
 
 
 def _checked_dtype(complex: CellComplex, weights: Mapping[int, Tensor]) -> torch.dtype | None:
