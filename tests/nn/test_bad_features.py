@@ -92,6 +92,16 @@ def test_sizes_of_layers_and_of_oriented_models_are_checked():
         OrientedSIN(3, 4, 1, rank=-1)
     with pytest.raises(ValueError, match="num_layers must be a whole number >= 1, got 0"):
         OrientedSIN(3, 4, 1, 0)
+    with pytest.raises(ValueError, match="rank must be a whole number >= 0, got -1"):
+        td.nn.HodgeDiffusion(3, 4, 1, rank=-1)
+    with pytest.raises(ValueError, match="hidden_channels must be a whole number >= 1, got 0"):
+        td.nn.FlowSheafDiffusion(3, 0, 1)
+    with pytest.raises(ValueError, match="channels must be a whole number >= 1, got 0"):
+        td.nn.SheafCochainLayer(0)
+    with pytest.raises(ValueError, match="there are none: leave it out"):
+        CIN({0: 4}, 8, 1, 0, jump="cat")
+    with pytest.raises(ValueError, match=r"dropout is in \[0, 1\), got 1.0"):
+        CIN({0: 4}, 8, 1, dropout=1.0)
     with pytest.raises(TypeError, match=r"mapping from ranks .* got \(3,\)"):
         td.nn.FingerprintMLP((3,), 6, 2)
 
