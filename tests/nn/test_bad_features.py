@@ -98,7 +98,7 @@ def test_sizes_of_layers_and_of_oriented_models_are_checked():
         td.nn.FlowSheafDiffusion(3, 0, 1)
     with pytest.raises(ValueError, match="channels must be a whole number >= 1, got 0"):
         td.nn.SheafCochainLayer(0)
-    with pytest.raises(ValueError, match="there are none: leave it out"):
+    with pytest.raises(ValueError, match="there are none: omit it"):
         CIN({0: 4}, 8, 1, 0, jump="cat")
     with pytest.raises(ValueError, match=r"dropout is in \[0, 1\), got 1.0"):
         CIN({0: 4}, 8, 1, dropout=1.0)
