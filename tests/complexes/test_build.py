@@ -94,6 +94,11 @@ def test_isolated_and_empty():
     assert CellComplex.from_simplices({}, num_vertices=2).shape == (2,)
 
 
+def test_no_edges_are_where_the_edges_were():
+    nowhere = torch.zeros(2, 0, dtype=torch.long, device="meta")
+    assert all(t.device.type == "meta" for t in canonical_edges(3, nowhere))
+
+
 def test_self_loops_can_be_dropped():
     index = torch.tensor([[0, 1, 1], [0, 0, 1]])
     assert CellComplex.from_edges(2, index, self_loops="drop").cells(1) == [(0, 1)]

@@ -88,6 +88,15 @@ def test_orders_that_are_no_permutations_are_named(order, error, message):
         permute_vertices(torus_7(), torch.tensor(order))
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8])
+def test_data_without_signs_does_not_turn(dtype):
+    complex = torus_7().replace(x={r: torch.ones(n, dtype=dtype) for r, n in enumerate((7, 21))})
+    order = torch.arange(6, -1, -1)
+    with pytest.raises(TypeError, match=rf"x\[1\] is {dtype}, which has no signs"):
+        permute_vertices(complex, order, oriented=True)
+    assert permute_vertices(complex, order).complex.x[1].all()
+
+
 def test_unions_are_not_renumbered_as_one():
     with pytest.raises(ValueError, match="takes one complex, got a union of 2"):
         permute_vertices(batch([torus_7(), torus_7()]), torch.arange(14))

@@ -35,6 +35,13 @@ def test_any_dtype_and_layout(tmp_path, kind):
     assert_complex_equal(CellComplex.load(tmp_path / "k"), complex)
 
 
+def test_what_files_cannot_hold_is_named(tmp_path):
+    complex = cube(2).replace(x={0: torch.zeros(4, 1, dtype=torch.complex128)})
+    with pytest.raises(TypeError, match=r"hold no torch\.complex128: convert"):
+        complex.save(tmp_path / "complex")
+    assert not list(tmp_path.iterdir())
+
+
 def test_gradients_do_not_hinder(tmp_path):
     complex = torus_7().replace(x={0: torch.ones(7, 2, requires_grad=True)})
     complex.save(tmp_path / "k")

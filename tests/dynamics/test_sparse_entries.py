@@ -50,6 +50,14 @@ def test_entry_operator_is_its_matrix(symmetric):
     torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_matrices_in_half_precision(dtype):
+    operator = adjacency(GRAPH, dtype)
+    sparse = operator.to_sparse()
+    assert sparse.dtype == operator.diagonal().dtype == dtype
+    torch.testing.assert_close(sparse.to_dense(), operator.to_dense())
+
+
 @pytest.mark.parametrize("normalization", ["row", "col", "sym"])
 @pytest.mark.parametrize("loops", [0.0, 1.0, 2.5])
 def test_normalised_adjacency_written_out(normalization, loops):

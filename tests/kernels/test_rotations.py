@@ -10,7 +10,7 @@ from kernel_cases import COMPILED, IMPLEMENTATIONS, implementation
 from torch import Tensor
 
 from topodiff import kernels
-from topodiff.kernels import rotations
+from topodiff.kernels import quaternions, rotations
 from topodiff.kernels.skew import num_entries, skew
 from topodiff.testing import assert_compiles
 
@@ -210,3 +210,14 @@ def test_low_precision_is_computed_in_float32(which, dtype, name, d):
         expected = values_and_gradient(lambda p, d: EVERY[name](p, d).to(dtype), params.float(), d)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b.to(dtype))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-3, 9.9e-3, 1.01e-2, 1.0])
+def test_exponential_of_a_quaternion_around_its_series(angle):
+    v = torch.tensor([0.0, angle, 0.0], dtype=torch.float64, requires_grad=True)
+    q = quaternions.exponential(v)
+    wanted = torch.tensor([math.cos(angle), 0, math.sin(angle), 0], dtype=torch.float64)
+    torch.testing.assert_close(q.detach(), wanted, rtol=0, atol=3e-16)
+    for entry, slope in ((0, -math.sin(angle)), (2, math.cos(angle))):
+        (grad,) = torch.autograd.grad(q[entry], v, retain_graph=True)
+        assert float(grad[1]) == pytest.approx(slope, rel=1e-14, abs=0)

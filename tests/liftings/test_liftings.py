@@ -76,6 +76,7 @@ def test_kinds_of_input_agree(lifting):
     for given_edges in (edges, edges.flip(0, 1), torch.cat([edges, edges.flip(0)], 1)):
         assert lifting(given_edges).equals(expected)
     assert lifting(edges.numpy().astype(np.int32)).equals(expected)
+    assert lifting(edges.numpy().astype(np.uint32)).equals(expected)
     assert lifting(graph).equals(expected)
 
 

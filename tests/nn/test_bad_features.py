@@ -49,9 +49,9 @@ def test_features_of_another_kind_are_refused(name):
 
 
 def test_fewer_layers_than_none_are_refused():
-    for kind in (CIN, GIN, GINE, SIN, CochainSheafDiffusion, OrientedSIN):
+    for kind in (CIN, GIN, GINE, SIN, CochainSheafDiffusion):
         with pytest.raises(ValueError, match="num_layers must be a whole number >= 0, got -1"):
-            kind(*(REAL if kind is not OrientedSIN else (3, 4, 1)), num_layers=-1)
+            kind(*REAL, num_layers=-1)
 
 
 WRONG_SIZES = {
@@ -90,6 +90,18 @@ def test_sizes_of_layers_and_of_oriented_models_are_checked():
         OrientedSIN(3, 0, 1)
     with pytest.raises(ValueError, match="rank must be a whole number >= 0, got -1"):
         OrientedSIN(3, 4, 1, rank=-1)
+    with pytest.raises(ValueError, match="num_layers must be a whole number >= 1, got 0"):
+        OrientedSIN(3, 4, 1, 0)
+    with pytest.raises(ValueError, match="rank must be a whole number >= 0, got -1"):
+        td.nn.HodgeDiffusion(3, 4, 1, rank=-1)
+    with pytest.raises(ValueError, match="hidden_channels must be a whole number >= 1, got 0"):
+        td.nn.FlowSheafDiffusion(3, 0, 1)
+    with pytest.raises(ValueError, match="channels must be a whole number >= 1, got 0"):
+        td.nn.SheafCochainLayer(0)
+    with pytest.raises(ValueError, match="there are none: omit it"):
+        CIN({0: 4}, 8, 1, 0, jump="cat")
+    with pytest.raises(ValueError, match=r"dropout is in \[0, 1\), got 1.0"):
+        CIN({0: 4}, 8, 1, dropout=1.0)
     with pytest.raises(TypeError, match=r"mapping from ranks .* got \(3,\)"):
         td.nn.FingerprintMLP((3,), 6, 2)
 

@@ -49,6 +49,18 @@ def test_batch_norm_of_fewer_than_two_rows_uses_what_it_has_seen(rows):
     assert x.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("rows", [1, 9])
+def test_batches_before_the_gradient_do_not_spoil_it(rows):
+    norm = NormActivation(3, "batch", "identity")
+    first, second = torch.randn(rows, 3), torch.randn(5, 3)
+    norm.train(rows == 1)
+    before = norm(first)
+    norm.train()
+    norm(second)
+    before.sum().backward()
+    torch.testing.assert_close(norm.weight.grad, (first / (1 + norm.eps) ** 0.5).sum(0))
+
+
 @pytest.mark.parametrize("norm", ["batch", "layer", "none"])
 def test_networks_side_by_side_are_the_networks_one_by_one(norm):
     torch.manual_seed(0)

@@ -101,9 +101,11 @@ def test_the_spectrum_of_a_row_stochastic_matrix_is_that_of_its_symmetric_form()
 def test_bad_requests():
     with pytest.raises(ValueError, match="square"):
         eigenvalues(Coboundary(path(4).complex, 0))
-    for k, end in ((0, "smallest"), (11, "largest"), (2, "middle")):
-        with pytest.raises(ValueError, match="1 to 10"):
-            eigenvalues(path(10), k, end)
+    for k in (0, 11, 2.5):
+        with pytest.raises(ValueError, match="k must be a whole number from 1 to 10"):
+            eigenvalues(path(10), k)
+    with pytest.raises(ValueError, match="end must be one of smallest, largest"):
+        eigenvalues(path(10), 2, "middle")
     with pytest.raises(ValueError, match="all eigenvalues of 10001 rows"):
         eigenvalues(path(10_001))
     with pytest.raises(ValueError, match="3000 eigenvalues of 10001 rows are too many"):

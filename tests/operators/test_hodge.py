@@ -203,5 +203,5 @@ def test_wrong_operators():
         spectral_embedding(walk, 2)
     with pytest.raises(ValueError, match="positive semidefinite"):
         harmonic_basis(walk)
-    with pytest.raises(ValueError, match="k must be 1 to 9"):
+    with pytest.raises(ValueError, match="k must be a whole number from 1 to 9"):
         spectral_embedding(GraphLaplacian(grid(3, 3)), 10)

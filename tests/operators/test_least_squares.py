@@ -171,6 +171,8 @@ def test_refused_input() -> None:
             hodge_decomposition(GRID, 1, b)
     with pytest.raises(ValueError, match="the state must have shape"):
         hodge_decomposition(GRID, 1, torch.ones(11))
+    with pytest.raises(ValueError, match="max_iterations must be a whole number >= 0, got -1"):
+        least_squares(delta, torch.ones(12), max_iterations=-1)
     broken = BlockDiagonal(torch.tensor([1.0, torch.nan]), (2,), torch.float32)
     with pytest.raises(ValueError, match=r"products with .* are not finite"):
         least_squares(broken, torch.ones(2))

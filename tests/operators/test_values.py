@@ -313,6 +313,12 @@ def test_weights_and_normalisation(rank):
     assert float(values.max()) <= found.spectral_bound() + 1e-9
 
 
+@pytest.mark.parametrize("yes", [np.True_, 1])
+def test_what_equals_true_normalises(yes):
+    found = HodgeLaplacian(BALL, 1, normalized=yes).to_dense()
+    torch.testing.assert_close(found, HodgeLaplacian(BALL, 1, normalized=True).to_dense())
+
+
 def test_flat_bundle_is_exact_on_every_rank():
     frames = SpecialOrthogonal(3)(torch.randn(BALL.shape[0], 3, dtype=torch.float64))
     sheaf = CellularSheaf.from_frames(BALL, frames, orthogonal=True)

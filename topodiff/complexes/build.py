@@ -44,7 +44,7 @@ def canonical_edges(
     check_choice("self_loops", self_loops, ("error", "drop"))
     edge_index = torch.as_tensor(edge_index)
     if edge_index.numel() == 0:
-        empty = torch.zeros(2, 0, dtype=torch.long)
+        empty = torch.zeros(2, 0, dtype=torch.long, device=edge_index.device)
         return empty, empty[0]
     if edge_index.dim() != 2 or edge_index.shape[0] != 2:
         raise ValueError(f"edge_index must have shape (2, E), got {tuple(edge_index.shape)}")

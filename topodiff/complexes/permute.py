@@ -25,7 +25,8 @@ def permute_vertices(
 
     Raises:
         ValueError: for a union of several, or an ``order`` that is no permutation.
-        TypeError: for an ``order`` that does not hold whole numbers.
+        TypeError: for an ``order`` that does not hold whole numbers, or ``oriented`` data that has
+            no signs.
     """
     order = _check_order(complex, order)
     boundaries = {
@@ -42,7 +43,7 @@ def permute_vertices(
 
     x = move(complex.x)
     if oriented:
-        x = {r: t * _column(form.flip[r], t) for r, t in x.items()}
+        x = {r: _turned(f"x[{r}]", t, form.flip[r]) if r else t for r, t in x.items()}
     moved = form.complex.replace(
         x=x,
         weights=move(complex.weights),
@@ -67,5 +68,7 @@ def _check_order(complex: CellComplex, order: Tensor) -> Tensor:
     return order
 
 
-def _column(sign: Tensor, like: Tensor) -> Tensor:
-    return sign.to(like.dtype).reshape(-1, *[1] * (like.dim() - 1))
+def _turned(name: str, values: Tensor, sign: Tensor) -> Tensor:
+    if not values.dtype.is_signed:
+        raise TypeError(f"{name} is {values.dtype}, which has no signs to turn with its cells")
+    return values * sign.to(values.dtype).reshape(-1, *[1] * (values.dim() - 1))

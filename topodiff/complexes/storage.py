@@ -72,7 +72,10 @@ def save(complex: CellComplex, path: str | Path) -> None:
     with replacing(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # what the user's umask allows; save_file makes it 0600
-        save_file(tensors, temporary, meta)
+        try:
+            save_file(tensors, temporary, meta)
+        except KeyError as error:
+            raise TypeError(f"safetensors files hold no {error}: convert the data first") from None
         temporary.chmod(mode)
 
 

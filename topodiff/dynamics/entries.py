@@ -169,7 +169,7 @@ class EntryOperator(LinearOperator):
         return kernels.gather_reduce(y, e.row_by_column, e.column_ptr, weight)
 
     def _matrix(self) -> sp.csr_matrix:
-        arrays = (self.weight.detach(), self.entries.index, self.entries.ptr)
+        arrays = (self.weight.detach().double(), self.entries.index, self.entries.ptr)
         return sp.csr_matrix(tuple(a.cpu().numpy() for a in arrays), shape=self.shape)
 
     def _absolute(self) -> LinearOperator:

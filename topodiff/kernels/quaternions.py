@@ -27,9 +27,12 @@ def exponential(v: Tensor) -> Tensor:
     square = (v * v).sum(-1, keepdim=True)
     small = square < 1e-4
     angle = torch.where(small, 1.0, square).sqrt()
-    # series in |v|^2, so that derivatives at v = 0 exist; exact to rounding below the threshold
-    cosine = torch.where(small, 1 - square / 2 + square**2 / 24, angle.cos())
-    sinc = torch.where(small, 1 - square / 6 + square**2 / 120, angle.sin() / angle)
+    # series in |v|^2, so that derivatives at v = 0 exist; exact to rounding below the threshold, as
+    # are their first derivatives
+    of_cosine = 1 - square / 2 + square**2 / 24 - square**3 / 720
+    of_sinc = 1 - square / 6 + square**2 / 120 - square**3 / 5040
+    cosine = torch.where(small, of_cosine, angle.cos())
+    sinc = torch.where(small, of_sinc, angle.sin() / angle)
     return torch.cat([cosine, sinc * v], -1)
 
 

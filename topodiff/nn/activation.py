@@ -115,7 +115,9 @@ class NormActivation(nn.Module):
         return Pending(x, norm, self.activation)
 
     def _in_evaluation(self, x: Tensor) -> Pending:
-        norm = kernels.Norm(self.running_mean, self.running_var, self.weight, self.bias, self.eps)
+        # copies, as a batch to come changes them in place, perhaps before gradients to this one
+        mean, var = self.running_mean.clone(), self.running_var.clone()
+        norm = kernels.Norm(mean, var, self.weight, self.bias, self.eps)
         if self.norm == "batch" or self.training:
             return Pending(x, norm, self.activation)
         width = self.limit * self.weight.abs()

@@ -56,7 +56,7 @@ class HodgeDiffusion(nn.Module):
             hidden_channels=hidden_channels,
             out_channels=out_channels,
         )
-        check_not_negative(num_layers=num_layers)
+        check_not_negative(num_layers=num_layers, rank=rank)
         check_choice("activation", activation, ODD)
         if not parts or not set(parts) <= set(PARTS):
             raise ValueError(f"parts must be one or both of {PARTS}, got {parts!r}")

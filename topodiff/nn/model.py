@@ -54,7 +54,9 @@ class CochainModel(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("jump", jump, (None, "cat"))
-        check_arguments(0.0, out_channels=out_channels)
+        check_arguments(dropout, out_channels=out_channels)
+        if jump and not layers:
+            raise ValueError("jump='cat' puts layers side by side, but there are none: omit it")
         self.in_channels, self.hidden_channels = in_channels, hidden_channels
         self.out_channels, self.max_rank, self.jump = out_channels, max_rank, jump
         self.embedding = CellEmbedding(in_channels, hidden_channels, max_rank, init_reduce, dropout)

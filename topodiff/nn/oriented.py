@@ -78,7 +78,7 @@ class OrientedSIN(nn.Module):
         in_channels: real features of each r-cell, which change sign with its orientation.
         hidden_channels: width of the layers and the readout.
         out_channels: width of the result.
-        num_layers: number of layers.
+        num_layers: number of layers, at least 1.
         rank: of the cells that carry the flow.
         activation: ``"tanh"`` or ``"identity"``.
         readout: ``"sum"`` or ``"mean"`` over the cells.
@@ -98,9 +98,13 @@ class OrientedSIN(nn.Module):
         super().__init__()
         check_choice("readout", readout, ("sum", "mean"))
         check_arguments(
-            0.0, in_channels=in_channels, hidden_channels=hidden_channels, out_channels=out_channels
+            0.0,
+            in_channels=in_channels,
+            hidden_channels=hidden_channels,
+            out_channels=out_channels,
+            num_layers=num_layers,
         )
-        check_not_negative(num_layers=num_layers, rank=rank)
+        check_not_negative(rank=rank)
         self.in_channels = in_channels
         self.rank, self.readout = rank, readout
         widths = [in_channels] + [hidden_channels] * num_layers

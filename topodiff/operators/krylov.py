@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from topodiff.complexes.integers import whole_number
 from topodiff.kernels.finite import is_finite
 from topodiff.operators.base import LinearOperator
 
@@ -55,6 +56,7 @@ def least_squares(
         TypeError, ValueError: for b of another shape, dtype or device, and for b or numbers in A
             that are not finite.
     """
+    whole_number("max_iterations", max_iterations, 0)
     lead = operator.T._check_state(b)
     _check_finite(b, "b is")
     channels = b.shape[lead:]

@@ -134,13 +134,14 @@ class HodgeLaplacian(Laplacian):
     ) -> None:
         if normalized not in (False, True, "random_walk"):
             raise ValueError(f'normalized must be False, True or "random_walk", got {normalized!r}')
-        if normalized == "random_walk" and weights is not None:
+        walk = normalized == "random_walk"
+        if walk and weights is not None:
             raise ValueError('normalized="random_walk" sets the weights itself: give one only')
         given = {} if weights is None else weights
         dtype = _checked_dtype(complex, given)
-        if normalized == "random_walk":
+        if walk:
             given = _random_walk_weights(complex, rank)
-        super().__init__(complex, rank, given, normalized is True, dtype)
+        super().__init__(complex, rank, given, bool(normalized) and not walk, dtype)
 
 
 def _checked_dtype(complex: CellComplex, weights: Mapping[int, Tensor]) -> torch.dtype | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from topodiff.complexes.integers import whole_number
+from topodiff.kernels.checks import check_choice
 from topodiff.operators.base import LinearOperator
 from topodiff.sheaves.near_zero import lowest
 
@@ -101,11 +102,9 @@ def eigenvalues(
     if operator.row_shape != operator.col_shape:
         raise ValueError(f"eigenvalues are those of square operators, got {operator}")
     n = operator.shape[0]
-    if end not in ("smallest", "largest") or (k is not None and not 1 <= k <= n):
-        raise ValueError(
-            f"end must be 'smallest' or 'largest' and k 1 to {n}, the number of rows, or None; got "
-            f"{end!r} and {k}"
-        )
+    check_choice("end", end, ("smallest", "largest"))
+    if k is not None:
+        k = whole_number("k", k, 1, n)
     smallest, symmetric, matrix = end == "smallest", operator.symmetric, _finite_matrix(operator)
     if k is None or n <= _DENSE or k > n // 2 or not symmetric:
         if n > _LARGEST_DENSE:
@@ -148,8 +147,7 @@ def spectral_embedding(operator: LinearOperator, k: int, seed: int = 0) -> tuple
     if not operator.positive_semidefinite:
         raise ValueError(f"an embedding needs a positive semidefinite operator, got {operator}")
     n = operator.shape[0]
-    if not 1 <= k <= n:
-        raise ValueError(f"k must be 1 to {n}, the number of rows, got {k}")
+    k = whole_number("k", k, 1, n)
     values, vectors = lowest(_finite_matrix(operator), k, seed)
     largest = vectors[np.abs(vectors).argmax(0), np.arange(k)]
     vectors = vectors * np.where(largest < 0, -1.0, 1.0)

@@ -34,7 +34,7 @@ def from_graph(graph: Graph, taker: str) -> CellComplex:
         if edges.dim() == 2 and edges.shape[0] == 2:
             # from_edges says what is wrong with edges that are no integers
             counted = edges.numel() > 0 and not edges.is_floating_point()
-            return CellComplex.from_edges(int(edges.max()) + 1 if counted else 0, edges)
+            return CellComplex.from_edges(int(edges.long().max()) + 1 if counted else 0, edges)
         raise ValueError(f"{taker} takes an edge_index of shape (2, m), got {tuple(edges.shape)}")
     raise TypeError(
         f"{taker} takes a CellComplex, a networkx graph or an edge_index tensor, got "

@@ -15,7 +15,7 @@ from topodiff.kernels.checks import check_choice
 from topodiff.nn.hodge import ODD
 from topodiff.nn.reset import reset_children
 from topodiff.nn.sheaf.families import MAPS, MapFamily
-from topodiff.nn.vertex_model import check_not_negative
+from topodiff.nn.vertex_model import check_arguments, check_not_negative
 from topodiff.sheaves import CellularSheaf
 from topodiff.sheaves.maps import Maps, multiply
 
@@ -61,6 +61,7 @@ class SheafCochainLayer(nn.Module):
         self.flat = maps == "bundle"
         name = "special_orthogonal" if self.flat else maps
         self.family = MapFamily(name, stalk_dim, parametrization)
+        check_arguments(0.0, channels=channels)
         check_not_negative(max_rank=max_rank)
         check_choice("activation", activation, ODD if oriented else ACTIVATIONS)
         if channels % stalk_dim:

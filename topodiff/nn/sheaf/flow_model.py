@@ -41,7 +41,8 @@ class FlowSheafDiffusion(nn.Module):
         activation: str = "tanh",
     ) -> None:
         super().__init__()
-        check_arguments(0.0, in_channels=in_channels, out_channels=out_channels, rank=rank)
+        widths = {"in_channels": in_channels, "hidden_channels": hidden_channels}
+        check_arguments(0.0, **widths, out_channels=out_channels, rank=rank)
         check_not_negative(num_layers=num_layers)
         self.in_channels, self.rank = in_channels, rank
         self.input = nn.Linear(in_channels, hidden_channels, bias=False)
