@@ -7,7 +7,7 @@ SOURCES = pyproject.toml constraints.txt CMakeLists.txt $(wildcard topodiff/kern
 
 # The real benchmark data, where a copy is at hand; tests that need it skip without.
 ifneq ($(wildcard ../shared/datasets),)
-export TOPODIFF_MIRROR ?= $(abspath $(wildcard ../shared/datasets))
+export TOPODIFF_MIRROR ?= $(abspath ../shared/datasets)
 endif
 
 .PHONY: help demo test lint types format sanitize tables clean
