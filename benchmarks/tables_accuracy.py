@@ -46,7 +46,7 @@ def molecules(records: list[dict[str, Any]]) -> str:
         f"{config['model']['num_layers']} layers) with RDKit's descriptors, chemprop at its "
         "defaults; epochs chosen on validation data; mean ± standard deviation (number of seeds, "
         "or of random splits: the same for both). The configuration was chosen on validation "
-        "errors of the given splits, which Huber's loss lowered last, by 3 % on average "
+        "errors of the given splits, which Huber's loss lowered last, by 2.7 % on average "
         "(trials in benchmarks/results/molecules_tuning.json); clipping "
         "normalised values in evaluation was added after outliers seen in two of their test parts. "
         "Random and scaffold splits were run before, with squared errors, and but for two seeds of "

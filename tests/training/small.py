@@ -4,7 +4,11 @@ import torch
 from torch import nn
 
 from topodiff.complexes import CellComplex, batch
-from topodiff.training import Samples
+from topodiff.training import FitConfig, ModelConfig, Samples, TrainConfig
+
+SMALL = TrainConfig(
+    model=ModelConfig("cin", hidden_channels=4, num_layers=1), fit=FitConfig(epochs=2), members=2
+)
 
 
 class Pooled(nn.Module):

@@ -4,23 +4,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import samples
+from small import SMALL, samples
 
 import topodiff as td
 from topodiff.molecules import Split
 from topodiff.training import (
     Ensemble,
-    FitConfig,
-    ModelConfig,
-    TrainConfig,
     predict_molecules,
     train_ensemble,
     train_molecules,
 )
 
-SMALL = TrainConfig(
-    model=ModelConfig("cin", hidden_channels=4, num_layers=1), fit=FitConfig(epochs=2), members=2
-)
 SPLIT = Split(list(range(16)), list(range(16, 20)), list(range(20, 24)))
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small import samples
+from small import SMALL, samples
 
 import topodiff as td
 from topodiff.nn import NormActivation
@@ -18,9 +18,6 @@ from topodiff.training import (
     train_ensemble,
 )
 
-SMALL = TrainConfig(
-    model=ModelConfig("cin", hidden_channels=4, num_layers=1), fit=FitConfig(epochs=2), members=2
-)
 WIDTHS = {0: 3}
 
 

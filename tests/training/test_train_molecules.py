@@ -5,26 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small import samples
+from small import SMALL, samples
 
 import topodiff as td
 from topodiff.molecules import Split
 from topodiff.molecules.descriptors import NAMES, descriptors
 from topodiff.training import (
     Ensemble,
-    FitConfig,
-    ModelConfig,
-    TrainConfig,
     checkpoint,
     predict_molecules,
     train_ensemble,
     train_molecules,
 )
 from topodiff.training import molecules as training_molecules
-
-SMALL = TrainConfig(
-    model=ModelConfig("cin", hidden_channels=4, num_layers=1), fit=FitConfig(epochs=2), members=2
-)
 
 
 def write_table(path):

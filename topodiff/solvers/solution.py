@@ -14,13 +14,15 @@ class Stats:
     """What a solution took, gradients not included.
 
     Attributes:
-        evaluations: of the law, plus applications of operators in linear solves and heat kernels.
+        evaluations: of the law, plus applications of operators in linear solves and heat kernels,
+            without those that look for the ends of a spectrum.
         steps: accepted steps (for graphs with their own steps: of the graph that made most).
         rejected: steps that were tried and given up.
         iterations: of Krylov methods, restarts included; terms of a Chebyshev expansion.
         residual: largest relative residual that a linear or Newton solve ended with.
-        error_bound: bound on ``|x - exact| / |x0|`` (Frobenius norms) in exact arithmetic, where
-            the solver has one.
+        error_bound: bound on ``|x - exact| / |x0|`` (Frobenius norms), where the solver has one:
+            in exact arithmetic, but with what rounding leaves of terms of a Chebyshev expansion
+            that cancel.
     """
 
     evaluations: int = 0
