@@ -256,10 +256,10 @@ def check_backward(backward: str, solver: str) -> None:
     """ValueError for one that the solver does not have."""
     check_choice("backward", backward, BACKWARD)
     theirs = solver in torchdiffeq_methods.METHODS
-    lacking, others = {
-        "checkpoint": (theirs or solver == "uniformization", "dormand_prince, rk4, ..."),
-        "adjoint": (not theirs, "dopri5, bosh3, ... of torchdiffeq"),
-    }.get(backward, (False, ""))
+    if backward == "checkpoint":
+        lacking, others = theirs or solver == "uniformization", "dormand_prince, rk4, ..."
+    else:
+        lacking, others = backward == "adjoint" and not theirs, "dopri5, bosh3, ... of torchdiffeq"
     if lacking and solver != "auto":
         raise ValueError(
             f"backward={backward!r} does not go with solver={solver!r}: take another solver "
